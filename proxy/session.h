@@ -20,6 +20,7 @@
 #include "config.h"
 #include "log.h"
 #include "servers.h"
+#include "tls_facts.h"
 
 enum { SESSION_ID_MAX = 16, SCRATCH_SIZE = 65536 };
 
@@ -44,12 +45,6 @@ struct session_peer {
     struct endpoint server;    /* the address it connected to */
     char id[SESSION_ID_MAX];   /* NUL-terminated */
     enum admission admission;
-};
-
-/* What TLS was agreed on, for Received and the log. Strings are constants or live as long as the connection. */
-struct tls_facts {
-    const char *version;       /* "TLS1_3" */
-    const char *cipher;        /* "TLS_AES_256_GCM_SHA384" */
 };
 
 enum leg_end { LEG_OPEN, LEG_CLOSE /* write `out`, then close in order */, LEG_RESET /* drop `out`, reset the connection */ };

@@ -9,7 +9,7 @@
 
 #include "chain.h"
 #include "config.h"
-#include "session.h"
+#include "tls_facts.h"
 
 struct tls_server;  /* all certificates of the ini, and the settings; immutable; shared by the sessions of a process */
 struct tls_client;  /* settings of one route: CA, fingerprint, name */
