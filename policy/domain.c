@@ -24,26 +24,45 @@ static const struct {
     { 0x80, 0xB6 },        /* C1 controls, Latin-1 signs, soft hyphen; U+00B7 is CONTEXTO */
     { 0xB8, 0xDE },        /* Latin-1 signs and capital letters */
     { 0xF7, 0xF7 },        /* division sign */
+    { 0x130, 0x130 },      /* from here to U+1E9A: what compatibility mapping turns into ASCII letters or signs */
+    { 0x132, 0x133 },
+    { 0x13F, 0x140 },
+    { 0x149, 0x149 },
+    { 0x17F, 0x17F },      /* long s */
+    { 0x1C4, 0x1CC },
+    { 0x1F1, 0x1F3 },
+    { 0x2B0, 0x2B8 },
+    { 0x2D8, 0x2E4 },
     { 0x34F, 0x34F },      /* combining grapheme joiner */
+    { 0x37E, 0x37E },      /* Greek question mark, which is a semicolon */
     { 0x61C, 0x61C },      /* Arabic letter mark */
     { 0x115F, 0x1160 },    /* invisible Hangul fillers */
     { 0x1680, 0x1680 },    /* Ogham space */
     { 0x180B, 0x180F },    /* Mongolian variation selectors and vowel separator */
+    { 0x1D2C, 0x1D2E },
+    { 0x1D30, 0x1D3A },
+    { 0x1D3C, 0x1D4D },
+    { 0x1D4F, 0x1D6A },
+    { 0x1D9B, 0x1DBF },
+    { 0x1E9A, 0x1E9A },
     { 0x2000, 0x200B },    /* blanks */
     { 0x200E, 0x214D },    /* marks, line ends, punctuation, superscripts, letterlike; U+200C and U+200D are CONTEXTJ */
     { 0x2150, 0x2183 },    /* number forms but U+214E and U+2184, which are letters */
     { 0x2185, 0x2BFF },    /* arrows, mathematics, technical, enclosed letters, box drawing, pictures */
+    { 0x2C7C, 0x2C7D },
     { 0x2E00, 0x2E2E },    /* punctuation */
     { 0x2E30, 0x3004 },    /* punctuation, radicals, the ideographic blank and full stop */
     { 0x3008, 0x3029 },    /* brackets and signs */
     { 0x3164, 0x3164 },    /* invisible Hangul filler */
     { 0x3200, 0x33FF },    /* enclosed and squared letters */
+    { 0xA7F2, 0xA7F4 },
     { 0xD800, 0xFA0D },    /* surrogates, private use, compatibility ideographs (but a few that are unified) */
     { 0xFB00, 0xFB1D },    /* ligatures */
     { 0xFD3E, 0xFDFF },    /* brackets, noncharacters, ligatures */
     { 0xFE00, 0xFE1F },    /* variation selectors, vertical forms */
     { 0xFE30, 0xFE72 },    /* vertical and small forms, small full stop among them */
     { 0xFE74, 0xFFFF },    /* half and full width forms, byte order mark, specials */
+    { 0x107A5, 0x107A5 },
     { 0x1D400, 0x1D7FF },  /* mathematical letters and digits */
     { 0x1F000, 0x1FAFF },  /* pictures, enclosed letters */
     { 0x1FBF0, 0x1FBF9 },  /* segmented digits */
