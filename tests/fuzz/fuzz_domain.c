@@ -1,5 +1,5 @@
-/* A domain name. Its canonical form is printable lower-case ASCII within the DNS limits and its own canonical form; a
- * Domain of mail has one, unless it is longer than the DNS allows.
+/* A domain name. Its canonical form is printable lower-case ASCII within the DNS limits and its own canonical
+ * form; a Domain of mail has one, unless it is longer than the DNS allows.
  */
 #include <stdint.h>
 #include <stdlib.h>

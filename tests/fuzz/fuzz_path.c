@@ -1,5 +1,5 @@
-/* One byte of flags (bit 0: forward-path, bit 1: SMTPUTF8), then a path. What is accepted fits its room, is printable, is
- * its own canonical form, and takes apart into the parts it was put together from.
+/* One byte of flags (bit 0: forward-path, bit 1: SMTPUTF8), then a path. What is accepted fits its room, is
+ * printable, is its own canonical form, and takes apart into the parts it was put together from.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -64,7 +64,8 @@ static void must_be_a_fixed_point(const struct path *path, enum path_kind kind, 
     memcpy(again + 1, path->text.p, path->text.n);
     again[path->text.n + 1] = '>';
     must(path_parse(str_from(again, path->text.n + 2), kind, flags, room, &second, &used) == PATH_OK);
-    must(used == path->text.n + 2 && str_eq(second.text, path->text) && str_eq(second.unquoted, path->unquoted));
+    must(used == path->text.n + 2);
+    must(str_eq(second.text, path->text) && str_eq(second.unquoted, path->unquoted));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
