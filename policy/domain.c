@@ -58,7 +58,7 @@ static const struct {
     { 0x3164, 0x3164 },    /* invisible Hangul filler */
     { 0x3200, 0x33FF },    /* enclosed and squared letters */
     { 0xA7F2, 0xA7F4 },
-    { 0xD800, 0xFA0D },    /* surrogates, private use, compatibility ideographs (U+FA0E and some later are none) */
+    { 0xD800, 0xFA0D },    /* surrogates, private use, compatibility ideographs (U+FA0E is none) */
     { 0xFB00, 0xFB1D },    /* ligatures */
     { 0xFD3E, 0xFDFF },    /* brackets, noncharacters, ligatures */
     { 0xFE00, 0xFE1F },    /* variation selectors, vertical forms */
