@@ -218,10 +218,13 @@ static char *put_u16(char *p, unsigned value)
 
 static char *put_port(char *p, unsigned port)
 {
-    if (port >= 10)
-        p = put_port(p, port / 10);
-    *p = (char)('0' + port % 10);
-    return p + 1;
+    unsigned place = 1;
+
+    while (port / place >= 10)
+        place *= 10;
+    for (; place > 0; place /= 10)
+        *p++ = (char)('0' + port / place % 10);
+    return p;
 }
 
 static char *put_v1_address(char *p, const struct address *address, bool is_v6)
