@@ -48,10 +48,10 @@ const struct fact *facts_find(const struct facts *facts, struct question q)
     return i < facts->n ? &facts->fact[i] : NULL;
 }
 
-/* Room for `n` octets that is never NULL when it fits, and notes when it does not. */
+/* Room for `n` octets; NULL, and the table is full for good, when it does not fit. */
 static void *take(struct facts *facts, size_t n)
 {
-    void *room = arena_take(&facts->arena, n > 0 ? n : 1);
+    void *room = arena_take(&facts->arena, n);
 
     if (room == NULL)
         facts->limited = true;
@@ -60,14 +60,10 @@ static void *take(struct facts *facts, size_t n)
 
 static bool copy(struct facts *facts, struct str s, struct str *out)
 {
-    char *room = take(facts, s.n);
-
-    if (room == NULL)
-        return false;
-    if (s.n > 0)
-        memcpy(room, s.p, s.n);
-    *out = str_from(room, s.n);
-    return true;
+    *out = s.n > 0 ? arena_copy(&facts->arena, s) : STR("");
+    if (out->p == NULL)
+        facts->limited = true;
+    return out->p != NULL;
 }
 
 /* A new fact; its key lies in the arena already. NULL over a cap. */
