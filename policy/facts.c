@@ -66,10 +66,15 @@ static bool copy(struct facts *facts, struct str s, struct str *out)
     return out->p != NULL;
 }
 
+static bool is_full(const struct facts *facts)
+{
+    return facts->limited || facts->n == facts->max;
+}
+
 /* A new fact; its key lies in the arena already. NULL over a cap. */
 static struct fact *add(struct facts *facts, struct question q)
 {
-    if (facts->limited || facts->n == facts->max) {
+    if (is_full(facts)) {
         facts->limited = true;
         return NULL;
     }
@@ -142,7 +147,7 @@ void facts_close(struct facts *facts)
 /* How a question reads that is not in the table. */
 static enum fact_state unlisted(const struct facts *facts)
 {
-    if (facts->limited || facts->n == facts->max)
+    if (is_full(facts))
         return FACT_LIMIT;
     return facts->closed ? FACT_TEMP : FACT_UNKNOWN;
 }
@@ -238,11 +243,10 @@ static void put_facts(struct writer *w, const struct facts *facts)
 {
     for (size_t i = 0; i < facts->n; i++)
         put_fact(w, &facts->fact[i]);
-    if (unlisted(facts) != FACT_UNKNOWN) {
-        put_text(w, "* ");
-        put_text(w, fact_state_name(unlisted(facts)));
-        put(w, '\n');
-    }
+    if (facts->closed)
+        put_text(w, "* TEMP\n");
+    if (is_full(facts))
+        put_text(w, "* LIMIT\n");
 }
 
 struct str facts_dump(const struct facts *facts, struct arena *arena)

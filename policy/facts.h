@@ -87,8 +87,8 @@ const char *fact_state_name(enum fact_state); /* "NXDOMAIN" */
 
 /* Text form, one answer a line: TXT example.org OK "v=spf1 -all" "a second record", for explain, replay, tests and fuzzing.
  * Words are bare when they are plain printable ASCII, else quoted: in quotes stand printable ASCII, \" \\ and \xNN. States
- * other than OK have no values. A line "* TEMP" or "* LIMIT" says how every question reads that is not listed: the table
- * was closed, or a cap was reached. Lines end in LF or CRLF; empty lines and lines that begin with '#' are skipped.
+ * other than OK have no values. Lines "* TEMP" and "* LIMIT" say how every question reads that is not listed: the table
+ * was closed, a cap was reached (which comes first). Lines end in LF or CRLF; empty lines and lines that begin with '#' are skipped.
  *
  * facts_dump appends to the arena and returns the slice ({ NULL, 0 } when it does not fit). facts_load adds such lines to
  * the table and returns 0, or the number of the first line that it could not read, that contradicts the table by answering
