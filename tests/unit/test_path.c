@@ -2,9 +2,6 @@
  * another RFC is named.
  */
 #include "policy/path.h"
-
-#include <stdint.h>
-
 #include "policy/utf8.h"
 #include "test.h"
 
