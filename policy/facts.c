@@ -32,7 +32,9 @@ void facts_init(struct facts *facts, struct fact *table, size_t max, void *memor
     arena_init(&facts->arena, memory, size);
 }
 
-/* A session has tens of facts, a hundred at worst: comparing kinds and lengths first makes a walk cheap enough. */
+/* A session has tens of facts, a hundred at worst: comparing kinds and lengths first makes a walk cheap
+ * enough.
+ */
 static size_t find(const struct facts *facts, struct question q)
 {
     for (size_t i = 0; i < facts->n; i++)
@@ -303,8 +305,8 @@ static size_t quoted_length(struct str s)
     return at < s.n ? at + 1 : 0;
 }
 
-/* Cuts the next word off `*rest`, still in quotes if it is quoted. False at the end of the line or when it is malformed:
- * then `*rest` is empty or not.
+/* Cuts the next word off `*rest`, still in quotes if it is quoted. False at the end of the line or when it is
+ * malformed: then `*rest` is empty or not.
  */
 static bool next_word(struct str *rest, struct str *word)
 {

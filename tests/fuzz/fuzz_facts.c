@@ -1,4 +1,5 @@
-/* Facts from text: whatever loads is dumped to text that loads to the same facts and dumps to the same text. */
+/* Facts from text: whatever loads is dumped to text that loads to the same facts and dumps to the same text.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 

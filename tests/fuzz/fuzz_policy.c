@@ -1,8 +1,9 @@
 /* The policy as a whole: an envelope and recorded facts from the input, one fixed configuration.
  *
- * Line 1: the client's address. Line 2: MAIL path. Line 3: RCPT path. Then lines of facts up to an empty line; the rest is
- * the header section. Every stage must give the same outcome twice, a decided one once the table is closed, a reply that
- * can be sent, and never an accept of a recipient that an independent reading finds outside the local domain.
+ * Line 1: the client's address. Line 2: MAIL path. Line 3: RCPT path. Then lines of facts up to an empty
+ * line; the rest is the header section. Every stage must give the same outcome twice, a decided one once the
+ * table is closed, a reply that can be sent, and never an accept of a recipient that an independent reading
+ * finds outside the local domain.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -69,7 +70,9 @@ static void must_be_reply(const struct verdict *verdict)
         must(verdict->text.p[i] >= ' ' && verdict->text.p[i] <= '~');
 }
 
-/* ORACLE P-1 and P-2, read off the printed path alone: what stands after its last "@", and no second route before it. */
+/* ORACLE P-1 and P-2, read off the printed path alone: what stands after its last "@", and no second route
+ * before it.
+ */
 static void must_be_local(struct str path)
 {
     struct str local = STR("@local.example");

@@ -62,6 +62,7 @@ static int judge(const struct policy *policy, enum who who, struct str rcpt)
     return judge_path(policy, who, &path);
 }
 
+/* clang-format off */
 static const struct row {
     struct str rcpt;
     int stranger, relay_client, percent; /* the last: a stranger where allow_percent is on */
@@ -127,6 +128,7 @@ static const struct row {
     { STR_INIT("<v@>"), SYNTAX, SYNTAX, SYNTAX },
     { STR_INIT("<@local.example>"), SYNTAX, SYNTAX, SYNTAX },
 };
+/* clang-format on */
 
 /* A refusal is a whole reply: class digits agree, the text is one printable line (ORACLE P-7, F-7). */
 static void check_reply(const struct verdict *verdict)
@@ -191,7 +193,8 @@ static struct path unqualified(const char *local)
 static void only_postmaster_goes_without_a_domain(void)
 {
     struct policy policy = make_policy();
-    struct path user = unqualified("user"), percent = unqualified("user%other.example"), master = unqualified("POSTMASTER");
+    struct path user = unqualified("user"), master = unqualified("POSTMASTER");
+    struct path percent = unqualified("user%other.example");
 
     CHECK_EQ_INT(judge_path(&policy, STRANGER, &user), 553);
     CHECK_EQ_STR(outcome.verdict.enhanced, strlen(outcome.verdict.enhanced), "5.1.3");
@@ -238,6 +241,7 @@ static void a_full_arena_changes_no_verdict(void)
     CHECK_EQ_INT(outcome.verdict.reason.n, 0);
 }
 
+/* clang-format off */
 static const struct test_case tests[] = {
     TEST(each_form_of_recipient_has_one_answer),
     TEST(the_reason_names_the_rule_and_the_domain),
@@ -246,4 +250,5 @@ static const struct test_case tests[] = {
     TEST(without_local_domains_nothing_is_local),
     TEST(a_full_arena_changes_no_verdict),
 };
+/* clang-format on */
 TEST_MAIN(tests)

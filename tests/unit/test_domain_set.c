@@ -29,6 +29,7 @@ static struct domain_set set_of(struct domain_entry *item, const char *const *te
 static void holds_names_and_names_below_wildcards(void)
 {
     static const char *const in[] = { "example.org", "*.example.net", "local.example", "*.local.example", "a.b.c.d" };
+    /* clang-format off */
     static const struct {
         const char *name;
         bool held;
@@ -42,6 +43,7 @@ static void holds_names_and_names_below_wildcards(void)
         { ".example.net", true },     { "example.net.", false },       { "*.example.net", true },
         { "local.exampl", false },    { "local.examplf", false },      { "local.exampld", false },
     };
+    /* clang-format on */
     struct domain_entry item[5];
     struct domain_set set = set_of(item, in, 5);
 

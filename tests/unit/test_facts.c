@@ -163,11 +163,13 @@ static void dumps_one_line_an_answer(void)
     facts_answer(facts, (struct question){ ASK_SIG, STR("") }, FACT_NXDOMAIN, NULL, 0);
     facts_ask(facts, (struct question){ ASK_AAAA, STR("#\n") });
     text = dump(facts);
+    /* clang-format off */
     CHECK_EQ_STR(text.p, text.n,
                  "TXT example.org OK \"v=spf1 -all\" \"\" \"\\\"\\\\\\x0d\\x0a\\x00\\x7f\\xc3\\xa4\"\n"
                  "RATE \"per day 192.0.2.1\" TEMP\n"
                  "SIG \"\" NXDOMAIN\n"
                  "AAAA \"#\\x0a\" UNKNOWN\n");
+    /* clang-format on */
 }
 
 static void a_dump_says_how_the_rest_reads(void)
@@ -229,7 +231,8 @@ static void loads_hand_written_lines(void)
     struct facts *facts = fresh();
 
     CHECK_EQ_INT(facts_load(facts, STR("# a zone\r\n\r\n   \t\n  A\tmx.example.org \t OK 192.0.2.1   192.0.2.2  \r\n"
-                                       " # more\nTXT x NXDOMAIN")), 0);
+                                       " # more\nTXT x NXDOMAIN")),
+                 0);
     CHECK_EQ_INT(facts->n, 2);
     CHECK_EQ_INT(facts->fact[0].n, 2);
     CHECK_EQ_STR(facts->fact[0].value[1].p, facts->fact[0].value[1].n, "192.0.2.2");
@@ -249,6 +252,7 @@ static void an_answer_may_follow_its_question(void)
 
 static void refuses_lines_it_cannot_read(void)
 {
+    /* clang-format off */
     static const char *const rows[] = {
         "TXT", "TXT x", "TXT x MAYBE", "TXT x OK", "TXT x NODATA v", "TXT x UNKNOWN v", "txt x NODATA", "FOO x NODATA",
         "TXT x ok v", "TXT x OK v\"", "TXT x OK \"v", "TXT x OK \"v\\", "TXT x OK \"v\\\"", "TXT x OK \"\\n\"",
@@ -257,6 +261,7 @@ static void refuses_lines_it_cannot_read(void)
         "*", "* TEMP x", "* OK", "* TEMP \"", "**", "TXT x OK v\r", "TXT x OK \rv", "\"",
         "TXT known NODATA", "TXT known OK other",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[100];

@@ -6,6 +6,7 @@
 #include "test.h"
 
 /* Fields as "name=value|name=value|", then what is left of the text. */
+/* clang-format off */
 static const struct {
     const char *claim;
     struct str in;
@@ -54,6 +55,7 @@ static const struct {
     { "a LF is no empty line", STR_INIT("From: a\r\n\nx"), "From= a|", 2, true },
     { "nothing", { NULL, 0 }, "", 0, false },
 };
+/* clang-format on */
 
 static void append(char *out, struct str s)
 {
@@ -97,7 +99,9 @@ static void the_raw_fields_are_the_whole_section(void)
     CHECK_EQ_STR(rest.p, rest.n, "\r\nx");
 }
 
-/* What is known of a prefix never turns out wrong: complete stays complete, and the length does not shrink below a field. */
+/* What is known of a prefix never turns out wrong: complete stays complete, and the length does not shrink
+ * below a field.
+ */
 static void a_cut_section_is_never_called_complete_too_soon(void)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -154,6 +158,7 @@ static void huge_fields_are_fields(void)
 
 static void skips_comments_and_white_space(void)
 {
+    /* clang-format off */
     static const struct {
         const char *in, *out;
     } cfws[] = {
@@ -163,6 +168,7 @@ static void skips_comments_and_white_space(void)
         { "\nx", "\nx" }, { "\rx", "\rx" }, { "\\(a)x", "\\(a)x" }, { "x(c)", "x(c)" }, { "\r\n", "\r\n" },
         { " \r\n \r\n x", "x" }, { "()", "" },
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof cfws / sizeof *cfws; i++) {
         struct str rest = header_skip_cfws(str_of(cfws[i].in));
@@ -190,6 +196,7 @@ static void comments_nest_as_deep_as_they_like(void)
 
 static void reads_authserv_ids(void)
 {
+    /* clang-format off */
     static const struct {
         const char *in, *id; /* NULL: none */
     } ids[] = {
@@ -206,6 +213,7 @@ static void reads_authserv_ids(void)
         { "\"mx\\", NULL },                                   { "\"\"", NULL },
         { "\"mx\\\"", NULL },                                 { "\x01mx", NULL },
     };
+    /* clang-format on */
     char out[20];
     size_t n;
 

@@ -1,4 +1,6 @@
-/* Ask and replay: the verdict is that of the first check in table order that refuses, whatever the order of the answers. */
+/* Ask and replay: the verdict is that of the first check in table order that refuses, whatever the order of
+ * the answers.
+ */
 #include "policy/policy.h"
 
 #include <stdint.h>
@@ -364,8 +366,8 @@ static void findings_and_effects_have_a_cap(void)
 
 /* ---- random answer orders ----
  *
- * Each check walks a tree of names as SPF walks includes: a name leads to up to three others, in record order; NXDOMAIN
- * refuses. Names lead to greater ones only, so a tree ends.
+ * Each check walks a tree of names as SPF walks includes: a name leads to up to three others, in record
+ * order; NXDOMAIN refuses. Names lead to greater ones only, so a tree ends.
  */
 enum { NAMES = 40, DEPTH = 4, ZONES = 600, ORDERS = 20 };
 
@@ -477,7 +479,9 @@ static void land_one(struct flight *flight)
     flight->name[at] = flight->name[--flight->n];
 }
 
-/* Plays a session: answers land in random order and in random bunches; `deadline` answers, then the table is closed. */
+/* Plays a session: answers land in random order and in random bunches; `deadline` answers, then the table is
+ * closed.
+ */
 static struct verdict play(size_t facts_max, unsigned deadline)
 {
     struct flight flight = { .n = 0 };
