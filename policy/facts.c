@@ -96,7 +96,7 @@ static struct fact *find_or_add(struct facts *facts, struct question q)
 
 bool facts_ask(struct facts *facts, struct question q)
 {
-    return !facts->closed && facts_find(facts, q) == NULL && find_or_add(facts, q) != NULL;
+    return !facts->closed && find(facts, q) == facts->n && find_or_add(facts, q) != NULL;
 }
 
 static struct str *take_values(struct facts *facts, size_t n)

@@ -284,6 +284,29 @@ static void refuses_what_does_not_fit(void)
     CHECK_EQ_INT(facts_load(facts, STR("* TEMP\nTXT a TEMP\n")), 2);
 }
 
+/* Whatever memory there is: a line either loads whole or is named, and then the table knows that it is full. */
+static void refuses_what_memory_does_not_hold(void)
+{
+    struct facts *facts = fresh();
+    struct str value[] = { STR("one"), STR("two") };
+    unsigned failed = 1;
+
+    for (size_t size = 0; size < MEMORY; size++) {
+        unsigned line;
+
+        facts_init(facts, a.table, FACTS, a.memory, size);
+        line = facts_load(facts, str_of(whole));
+        CHECK(line == 0 ? !facts->limited : facts->limited && line >= failed);
+        failed = line;
+        facts_init(facts, a.table, FACTS, a.memory, size);
+        facts_answer(facts, txt("x"), FACT_OK, value, 2);
+        CHECK_EQ_INT(facts_state(facts, txt("x")), facts->limited ? FACT_LIMIT : FACT_OK);
+        if (line == 0)
+            break;
+    }
+    CHECK_EQ_INT(failed, 0);
+}
+
 static void names_every_kind_and_state(void)
 {
     CHECK(strcmp(ask_name(ASK_TXT), "TXT") == 0 && strcmp(ask_name(ASK_SIG), "SIG") == 0);
@@ -312,6 +335,7 @@ static const struct test_case tests[] = {
     TEST(an_answer_may_follow_its_question),
     TEST(refuses_lines_it_cannot_read),
     TEST(refuses_what_does_not_fit),
+    TEST(refuses_what_memory_does_not_hold),
     TEST(names_every_kind_and_state),
 };
 TEST_MAIN(tests)
