@@ -199,7 +199,8 @@ static int zeros_from(const struct address *address, int i)
     return n;
 }
 
-/* RFC 5952 4.2: "::" replaces the longest run of zero groups, the first of equals, and never a single group. */
+/* RFC 5952 4.2: "::" replaces the longest run of zero groups, the first of equals, and never a single group.
+ */
 static int longest_zeros(const struct address *address, int *length)
 {
     int best = GROUPS;
@@ -245,7 +246,9 @@ size_t address_print(const struct address *address, char out[ADDRESS_TEXT_MAX])
 
 /* ---- endpoints and networks ---- */
 
-/* Cuts the address off the front of `*rest`, which keeps "" or ":port". Brackets belong to IPv6, and only to it. */
+/* Cuts the address off the front of `*rest`, which keeps "" or ":port". Brackets belong to IPv6, and only to
+ * it.
+ */
 static bool take_endpoint_address(struct str *rest, struct address *out)
 {
     bool in_brackets = rest->n > 0 && rest->p[0] == '[';
@@ -325,8 +328,8 @@ bool network_parse(struct str s, struct network *out)
     return host_bits_are_zero(out);
 }
 
-/* "::/0" means every IPv6 address to whoever writes it, and ip6: never matches an IPv4 client (RFC 7208 5.6); that our
- * IPv4 addresses live inside ::/0 is our own affair.
+/* "::/0" means every IPv6 address to whoever writes it, and ip6: never matches an IPv4 client (RFC 7208 5.6);
+ * that our IPv4 addresses live inside ::/0 is our own affair.
  */
 bool network_holds(const struct network *network, const struct address *address)
 {

@@ -17,7 +17,9 @@ void arena_reset(struct arena *arena)
     arena->overflowed = false;
 }
 
-/* The next `n` bytes as they lie, or NULL. The one place that compares with the end: by subtraction, which cannot wrap. */
+/* The next `n` bytes as they lie, or NULL. The one place that compares with the end: by subtraction, which
+ * cannot wrap.
+ */
 static char *take_bytes(struct arena *arena, size_t n)
 {
     if (arena->base == NULL || n > arena->size - arena->used) {
@@ -56,8 +58,8 @@ struct str arena_copy(struct arena *arena, struct str s)
     return str_from(p, s.n);
 }
 
-/* vsnprintf writes a NUL that the slice does not count: the text fits only when that fits too, and the next request
- * starts on it.
+/* vsnprintf writes a NUL that the slice does not count: the text fits only when that fits too, and the next
+ * request starts on it.
  */
 struct str arena_printf(struct arena *arena, const char *format, ...)
 {

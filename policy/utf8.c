@@ -1,7 +1,8 @@
 #include "utf8.h"
 
-/* The rows of RFC 3629 section 4: which lead octets there are, and what the second octet may be after each. The narrowed
- * ranges are what shuts out overlong forms (E0, F0), surrogates (ED) and code points above U+10FFFF (F4).
+/* The rows of RFC 3629 section 4: which lead octets there are, and what the second octet may be after each.
+ * The narrowed ranges are what shuts out overlong forms (E0, F0), surrogates (ED) and code points above
+ * U+10FFFF (F4).
  */
 static const struct lead {
     uint8_t first, last;

@@ -1,5 +1,5 @@
-/* A header may come in any number of pieces. It is parsed from its first byte each time: at 536 bytes that costs less than
- * a state would, and a piece can then never be read in two ways.
+/* A header may come in any number of pieces. It is parsed from its first byte each time: at 536 bytes that
+ * costs less than a state would, and a piece can then never be read in two ways.
  */
 #include "proxy_protocol.h"
 
@@ -102,7 +102,9 @@ static unsigned read_u16(const char *p)
     return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
 }
 
-/* The bytes of addresses that a family needs; 0 for UNSPEC, and for UDP and unix sockets, which carry no SMTP, -1. */
+/* The bytes of addresses that a family needs; 0 for UNSPEC, and for UDP and unix sockets, which carry no
+ * SMTP, -1.
+ */
 static int v2_needs(unsigned char family)
 {
     switch (family) {
@@ -149,8 +151,9 @@ static void read_v2_inet6(const char *p, struct header *header)
     header->target.port = (uint16_t)read_u16(p + 34);
 }
 
-/* What follows the addresses (TLVs, section 2.2) is stepped over. A PROXY command of family UNSPEC may be taken with the
- * connection's own addresses or refused, at the receiver's choice; we take it, as we take UNKNOWN.
+/* What follows the addresses (TLVs, section 2.2) is stepped over. A PROXY command of family UNSPEC may be
+ * taken with the connection's own addresses or refused, at the receiver's choice; we take it, as we take
+ * UNKNOWN.
  */
 static enum proxy_event parse_v2(struct str in, size_t *used, struct header *header)
 {
@@ -182,7 +185,8 @@ static enum proxy_event parse(struct str in, size_t *used, struct header *header
     return is_prefix(in, V1_SIGNATURE) || is_prefix(in, V2_SIGNATURE) ? PROXY_NEED : PROXY_INVALID;
 }
 
-enum proxy_event proxy_header_parse(struct str in, size_t *used, struct endpoint *source, struct endpoint *target)
+enum proxy_event proxy_header_parse(struct str in, size_t *used, struct endpoint *source,
+                                    struct endpoint *target)
 {
     struct header header;
     size_t consumed = 0;

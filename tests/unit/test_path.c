@@ -1,5 +1,5 @@
-/* Rows: envelope addresses as they come, and the one reading Postern has of each. Sections are those of RFC 5321 unless
- * another RFC is named.
+/* Rows: envelope addresses as they come, and the one reading Postern has of each. Sections are those of RFC
+ * 5321 unless another RFC is named.
  */
 #include "policy/path.h"
 #include "policy/utf8.h"
@@ -31,20 +31,27 @@ static const struct good {
 
     { "needless quotes are removed (4.1.2)", PATH_FORWARD, 0, "<\"v\"@x>", "v@x", "v", "v", "x" },
     { "needless quotes around dots are removed", PATH_FORWARD, 0, "<\"a.b\"@x>", "a.b@x", "a.b", "a.b", "x" },
-    { "a needless backslash is removed and with it the quotes", PATH_FORWARD, 0, "<\"\\v\\.w\"@x>", "v.w@x", "v.w", "v.w", "x" },
+    { "a needless backslash is removed and with it the quotes", PATH_FORWARD, 0,
+      "<\"\\v\\.w\"@x>", "v.w@x", "v.w", "v.w", "x" },
     { "a blank needs quotes", PATH_FORWARD, 0, "<\"a b\"@x>", "\"a b\"@x", "\"a b\"", "a b", "x" },
-    { "an escaped blank needs quotes but no backslash", PATH_FORWARD, 0, "<\"a\\ b\"@x>", "\"a b\"@x", "\"a b\"", "a b", "x" },
+    { "an escaped blank needs quotes but no backslash", PATH_FORWARD, 0,
+      "<\"a\\ b\"@x>", "\"a b\"@x", "\"a b\"", "a b", "x" },
     { "a quoted @ is part of the local part (D: one reading)", PATH_FORWARD, 0,
       "<\"v@other.example\"@local.example>", "\"v@other.example\"@local.example", "\"v@other.example\"",
       "v@other.example", "local.example" },
-    { "a quoted > does not end the path", PATH_FORWARD, 0, "<\"a>b\"@x>", "\"a>b\"@x", "\"a>b\"", "a>b", "x" },
-    { "a quote is escaped and stays so", PATH_FORWARD, 0, "<\"\\\"\"@x>", "\"\\\"\"@x", "\"\\\"\"", "\"", "x" },
-    { "a backslash is escaped and stays so", PATH_FORWARD, 0, "<\"\\\\\"@x>", "\"\\\\\"@x", "\"\\\\\"", "\\", "x" },
+    { "a quoted > does not end the path", PATH_FORWARD, 0,
+      "<\"a>b\"@x>", "\"a>b\"@x", "\"a>b\"", "a>b", "x" },
+    { "a quote is escaped and stays so", PATH_FORWARD, 0,
+      "<\"\\\"\"@x>", "\"\\\"\"@x", "\"\\\"\"", "\"", "x" },
+    { "a backslash is escaped and stays so", PATH_FORWARD, 0,
+      "<\"\\\\\"@x>", "\"\\\\\"@x", "\"\\\\\"", "\\", "x" },
     { "an empty quoted string is a local part", PATH_FORWARD, 0, "<\"\"@x>", "\"\"@x", "\"\"", "", "x" },
     { "a leading dot needs quotes", PATH_FORWARD, 0, "<\".a\"@x>", "\".a\"@x", "\".a\"", ".a", "x" },
-    { "a trailing dot in a local part needs quotes", PATH_FORWARD, 0, "<\"a.\"@x>", "\"a.\"@x", "\"a.\"", "a.", "x" },
+    { "a trailing dot in a local part needs quotes", PATH_FORWARD, 0,
+      "<\"a.\"@x>", "\"a.\"@x", "\"a.\"", "a.", "x" },
     { "a double dot needs quotes", PATH_FORWARD, 0, "<\"a..b\"@x>", "\"a..b\"@x", "\"a..b\"", "a..b", "x" },
-    { "a comment inside quotes is no comment", PATH_FORWARD, 0, "<\"a(b)\"@x>", "\"a(b)\"@x", "\"a(b)\"", "a(b)", "x" },
+    { "a comment inside quotes is no comment", PATH_FORWARD, 0,
+      "<\"a(b)\"@x>", "\"a(b)\"@x", "\"a(b)\"", "a(b)", "x" },
 
     { "an IPv4 literal is a domain (4.1.3)", PATH_FORWARD, 0,
       "<v@[192.0.2.1]>", "v@[192.0.2.1]", "v", "v", "[192.0.2.1]" },
@@ -52,10 +59,12 @@ static const struct good {
       "<v@[IPv6:2001:db8::1]>", "v@[IPv6:2001:db8::1]", "v", "v", "[IPv6:2001:db8::1]" },
     { "an address without brackets is a name of digits (4.1.2)", PATH_FORWARD, 0,
       "<v@192.0.2.1>", "v@192.0.2.1", "v", "v", "192.0.2.1" },
-    { "underscores are tolerated in a domain", PATH_FORWARD, 0, "<v@_a.b_c.d_>", "v@_a.b_c.d_", "v", "v", "_a.b_c.d_" },
+    { "underscores are tolerated in a domain", PATH_FORWARD, 0,
+      "<v@_a.b_c.d_>", "v@_a.b_c.d_", "v", "v", "_a.b_c.d_" },
 
     { "a source route is dropped (4.1.1.3, appendix C)", PATH_FORWARD, 0, "<@a:v@x>", "v@x", "v", "v", "x" },
-    { "a source route over several hosts is dropped", PATH_REVERSE, 0, "<@a.example,@b.example.:v@x>", "v@x", "v", "v", "x" },
+    { "a source route over several hosts is dropped", PATH_REVERSE, 0,
+      "<@a.example,@b.example.:v@x>", "v@x", "v", "v", "x" },
 
     { "<> is the null reverse-path (4.5.5)", PATH_REVERSE, 0, "<>", "", "", "", "" },
     { "<postmaster> needs no domain as a recipient (4.1.1.3)", PATH_FORWARD, 0,
@@ -72,7 +81,8 @@ static const struct good {
     { "needless quotes around UTF-8 are removed", PATH_FORWARD, PATH_UTF8,
       "<\"\xE7\x94\xA8\xE6\x88\xB7\"@x>", "\xE7\x94\xA8\xE6\x88\xB7@x", "\xE7\x94\xA8\xE6\x88\xB7",
       "\xE7\x94\xA8\xE6\x88\xB7", "x" },
-    { "UTF-8 in a dropped route leaves an ASCII path", PATH_FORWARD, PATH_UTF8, "<@\xC3\xB6:v@x>", "v@x", "v", "v", "x" },
+    { "UTF-8 in a dropped route leaves an ASCII path", PATH_FORWARD, PATH_UTF8,
+      "<@\xC3\xB6:v@x>", "v@x", "v", "v", "x" },
     { "the longest local part is 64 octets (4.5.3.1.1)", PATH_FORWARD, 0,
       "<" SIXTY "abcd@x>", SIXTY "abcd@x", SIXTY "abcd", SIXTY "abcd", "x" },
     { "the longest domain is 255 octets (4.5.3.1.2)", PATH_FORWARD, 0,
@@ -159,8 +169,10 @@ static const struct bad {
     { "a blank before the closing bracket", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@x >") },
     { "a blank between the brackets", PATH_SYNTAX, PATH_REVERSE, 0, IN("< >") },
     { "a blank beside the @", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v @x>") },
-    { "a second @ after the local domain", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@local.example@other.example>") },
-    { "a second @ before the local domain", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@other.example@local.example>") },
+    { "a second @ after the local domain", PATH_SYNTAX, PATH_FORWARD, 0,
+      IN("<v@local.example@other.example>") },
+    { "a second @ before the local domain", PATH_SYNTAX, PATH_FORWARD, 0,
+      IN("<v@other.example@local.example>") },
     { "two mailboxes in one path", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@other.example,v@local.example>") },
     { "two mailboxes and a blank", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@other.example v@local.example>") },
     { "a display name inside", PATH_SYNTAX, PATH_FORWARD, 0, IN("<Joe <v@x>>") },
@@ -176,7 +188,8 @@ static const struct bad {
     { "an escape outside quotes (RFC 821 had it)", PATH_SYNTAX, PATH_FORWARD, 0, IN("<a\\@b@x>") },
     { "quotes that never close", PATH_SYNTAX, PATH_FORWARD, 0, IN("<\"v@x>") },
     { "quotes closed only by an escaped quote", PATH_SYNTAX, PATH_FORWARD, 0, IN("<\"v\\\"@x>") },
-    { "quotes around a part of the local part (obs-local-part)", PATH_SYNTAX, PATH_FORWARD, 0, IN("<a.\"b\"@x>") },
+    { "quotes around a part of the local part (obs-local-part)", PATH_SYNTAX, PATH_FORWARD, 0,
+      IN("<a.\"b\"@x>") },
     { "text after the closing quote", PATH_SYNTAX, PATH_FORWARD, 0, IN("<\"a\"b@x>") },
     { "a backslash at the end of input", PATH_SYNTAX, PATH_FORWARD, 0, IN("<\"a\\") },
 
@@ -203,7 +216,8 @@ static const struct bad {
     { "a local part alone", PATH_NO_DOMAIN, PATH_FORWARD, 0, IN("<v>") },
     { "a quoted address alone", PATH_NO_DOMAIN, PATH_FORWARD, 0, IN("<\"v@other.example\">") },
     { "postmaster alone as the sender", PATH_NO_DOMAIN, PATH_REVERSE, 0, IN("<postmaster>") },
-    { "postmaster alone, in quotes (4.1.1.3 has none)", PATH_NO_DOMAIN, PATH_FORWARD, 0, IN("<\"postmaster\">") },
+    { "postmaster alone, in quotes (4.1.1.3 has none)", PATH_NO_DOMAIN, PATH_FORWARD, 0,
+      IN("<\"postmaster\">") },
     { "postmaster alone behind a route", PATH_NO_DOMAIN, PATH_FORWARD, 0, IN("<@a:postmaster>") },
     { "the null path as a recipient (4.1.1.3)", PATH_NULL, PATH_FORWARD, 0, IN("<>") },
 
@@ -225,19 +239,25 @@ static const struct bad {
     { "65 octets of local part (4.5.3.1.1)", PATH_LOCAL_TOO_LONG, PATH_FORWARD, 0, IN("<" SIXTY "abcde@x>") },
     { "65 octets of local part by its quotes: counted as sent", PATH_LOCAL_TOO_LONG, PATH_FORWARD, 0,
       IN("<\"" SIXTY "abc\"@x>") },
-    { "65 octets of local part by its backslashes", PATH_LOCAL_TOO_LONG, PATH_FORWARD, 0, IN("<\"" SIXTY "\\a\\b\"@x>") },
-    { "a label of 64 octets (RFC 1035 2.3.4)", PATH_DOMAIN_TOO_LONG, PATH_FORWARD, 0, IN("<v@" LABEL63 "d.x>") },
+    { "65 octets of local part by its backslashes", PATH_LOCAL_TOO_LONG, PATH_FORWARD, 0,
+      IN("<\"" SIXTY "\\a\\b\"@x>") },
+    { "a label of 64 octets (RFC 1035 2.3.4)", PATH_DOMAIN_TOO_LONG, PATH_FORWARD, 0,
+      IN("<v@" LABEL63 "d.x>") },
     { "a domain of 256 octets (4.5.3.1.2)", PATH_DOMAIN_TOO_LONG, PATH_FORWARD, 0,
       IN("<v@" LABEL63 "." LABEL63 "." LABEL63 "." SIXTY ".xyz>") },
 
-    { "UTF-8 in the local part without SMTPUTF8 (RFC 6531 3.5)", PATH_NEEDS_UTF8, PATH_FORWARD, 0, IN("<\xC3\xB6@x>") },
+    { "UTF-8 in the local part without SMTPUTF8 (RFC 6531 3.5)", PATH_NEEDS_UTF8, PATH_FORWARD, 0,
+      IN("<\xC3\xB6@x>") },
     { "UTF-8 in quotes without SMTPUTF8", PATH_NEEDS_UTF8, PATH_FORWARD, 0, IN("<\"\xC3\xB6 \"@x>") },
     { "UTF-8 in the domain without SMTPUTF8", PATH_NEEDS_UTF8, PATH_FORWARD, 0, IN("<v@\xC3\xB6.example>") },
     { "UTF-8 in a route without SMTPUTF8", PATH_NEEDS_UTF8, PATH_FORWARD, 0, IN("<@\xC3\xB6:v@x>") },
-    { "SMTPUTF8 is not asked for what is no path anyway", PATH_SYNTAX, PATH_FORWARD, 0, IN("<\xC3\xB6@x@y>") },
-    { "SMTPUTF8 is not asked for what has no domain anyway", PATH_NO_DOMAIN, PATH_FORWARD, 0, IN("<\xC3\xB6>") },
+    { "SMTPUTF8 is not asked for what is no path anyway", PATH_SYNTAX, PATH_FORWARD, 0,
+      IN("<\xC3\xB6@x@y>") },
+    { "SMTPUTF8 is not asked for what has no domain anyway", PATH_NO_DOMAIN, PATH_FORWARD, 0,
+      IN("<\xC3\xB6>") },
     { "SMTPUTF8 is not asked for a bad domain", PATH_BAD_DOMAIN, PATH_FORWARD, 0, IN("<\xC3\xB6@a..b>") },
-    { "UTF-8 behind a backslash (RFC 6531 3.3 has none)", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\"\\\xC3\xB6\"@x>") },
+    { "UTF-8 behind a backslash (RFC 6531 3.3 has none)", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8,
+      IN("<\"\\\xC3\xB6\"@x>") },
     { "Latin-1 is not UTF-8", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\xF6@x>") },
     { "an overlong slash (RFC 3629 3)", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\xC0\xAF@x>") },
     { "half a character", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\xC3@x>") },
@@ -245,11 +265,14 @@ static const struct bad {
     { "a code point above U+10FFFF", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\xF4\x90\x80\x80@x>") },
     { "U+0085, a line end to some", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<a\xC2\x85" "b@x>") },
     { "U+2028, a line end to some", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\"a\xE2\x80\xA8" "b\"@x>") },
-    { "U+202E, which turns the text round", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<a\xE2\x80\xAE" "b@x>") },
+    { "U+202E, which turns the text round", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8,
+      IN("<a\xE2\x80\xAE" "b@x>") },
     { "U+200B, which nobody sees", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<a\xE2\x80\x8B" "b@x>") },
     { "the byte order mark", PATH_SYNTAX, PATH_FORWARD, PATH_UTF8, IN("<\xEF\xBB\xBF" "b@x>") },
-    { "U+3002, a dot to some (RFC 5892)", PATH_BAD_DOMAIN, PATH_FORWARD, PATH_UTF8, IN("<v@a\xE3\x80\x82" "b>") },
-    { "a full-width letter in the domain", PATH_BAD_DOMAIN, PATH_FORWARD, PATH_UTF8, IN("<v@\xEF\xBD\x8C" "ocal.example>") },
+    { "U+3002, a dot to some (RFC 5892)", PATH_BAD_DOMAIN, PATH_FORWARD, PATH_UTF8,
+      IN("<v@a\xE3\x80\x82" "b>") },
+    { "a full-width letter in the domain", PATH_BAD_DOMAIN, PATH_FORWARD, PATH_UTF8,
+      IN("<v@\xEF\xBD\x8C" "ocal.example>") },
 };
 
 static void refuses_what_is_no_path(void)
@@ -260,7 +283,8 @@ static void refuses_what_is_no_path(void)
 
         CHECK_ROW(bad[i].claim);
         CHECK_EQ_INT(path_parse(bad[i].in, bad[i].kind, bad[i].flags, room, &path, NULL), bad[i].error);
-        CHECK(path.text.p == NULL && path.domain.p == NULL && path.local.p == NULL && path.unquoted.p == NULL);
+        CHECK(path.text.p == NULL && path.domain.p == NULL);
+        CHECK(path.local.p == NULL && path.unquoted.p == NULL);
     }
 }
 
@@ -276,7 +300,8 @@ static void check_fixed_point(const struct path *path, enum path_kind kind)
     again[0] = '<';
     memcpy(again + 1, path->text.p, path->text.n);
     again[path->text.n + 1] = '>';
-    CHECK_EQ_INT(path_parse(str_from(again, path->text.n + 2), kind, PATH_UTF8, room, &second, &used), PATH_OK);
+    CHECK_EQ_INT(path_parse(str_from(again, path->text.n + 2), kind, PATH_UTF8, room, &second, &used),
+                 PATH_OK);
     CHECK_EQ_INT(used, path->text.n + 2);
     CHECK(str_eq(second.text, path->text) && str_eq(second.local, path->local));
     CHECK(str_eq(second.domain, path->domain) && str_eq(second.unquoted, path->unquoted));
@@ -343,7 +368,9 @@ static void every_mutation_of_a_sample_is_safe_and_reads_one_way(void)
         check_mutations(bad[i].in);
 }
 
-/* The fullest room: 64 octets of quoted local part, all of it escapes, printed and unquoted, and 255 of domain. */
+/* The fullest room: 64 octets of quoted local part, all of it escapes, printed and unquoted, and 255 of
+ * domain.
+ */
 static void the_largest_path_fits_the_room(void)
 {
     char in[512] = "<\"", room[PATH_ROOM];
