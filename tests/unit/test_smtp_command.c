@@ -285,7 +285,7 @@ static const struct envelope_sample rcpt_samples[] = {
     { S("rcpt to: <a@b.example>"), COMMAND_OK, "RCPT TO:<a@b.example>" },
     { S("RCPT TO:<postmaster>"), COMMAND_OK, "RCPT TO:<postmaster>" },
     { S("RCPT TO:<>"), COMMAND_BAD_RECIPIENT, NULL },
-    { S("RCPT TO:<a>"), COMMAND_BAD_RECIPIENT, NULL },
+    { S("RCPT TO:<a>"), COMMAND_OK, "RCPT TO:<a>" }, /* the relay check judges names without a domain */
     { S("RCPT TO:< a@b.example >"), COMMAND_BAD_RECIPIENT, NULL },
     { S("RCPT TO:<a@b.example,c@d.example>"), COMMAND_BAD_RECIPIENT, NULL },
     { S("RCPT TO:<a@b.example>,<c@d.example>"), COMMAND_SYNTAX, NULL },
