@@ -547,7 +547,6 @@ struct config *config_parse(struct str text, const char *name, FILE *errors)
     add_single_sections(&r);
     if (!r.out_of_memory) {
         read_text(&r, text);
-        r.config->memory = r.store.first;
         config_check(&r);
     }
     return finish(&r);

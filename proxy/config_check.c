@@ -364,6 +364,7 @@ void config_check(struct config_reading *r)
     for (size_t i = 0; i < config->routes_n; i++)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
+    config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);
 }

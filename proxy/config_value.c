@@ -608,9 +608,9 @@ void config_value_read(struct config_reading *r, struct config_instance *instanc
     const struct value_type *type = &types[row->type];
 
     text = str_trim(text);
-    if (text.n > 0)
+    if (text.n > 0 && text.p[0] != '#' && text.p[0] != ';') /* "key =#x": with a blank it would be a comment */
         type->read(&v, text);
-    else if (!type->is_optional || row->required)
+    else if (text.n > 0 || !type->is_optional || row->required)
         expected(&v, text);
     else
         memset(v.at, 0, type->size);
