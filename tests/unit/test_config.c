@@ -9,6 +9,7 @@
 #include "test.h"
 
 /* Nine lines that are enough. [relay] is the last section, so that a row can go on with it. */
+/* clang-format off */
 #define BASE                                      \
     "[server]\nhostname = mx.example.org\n"       \
     "[listen smtp]\naddress = 127.0.0.1:2525\ntls = off\n" \
@@ -17,6 +18,7 @@
 
 /* The same without [server] and [relay]. */
 #define MIDDLE "[listen smtp]\naddress = 127.0.0.1:2525\ntls = off\n[backend]\nservers = 127.0.0.1:26\n"
+/* clang-format on */
 
 static struct config *parse(struct str text, char **report)
 {
@@ -59,6 +61,7 @@ struct error_row {
     const char *report;
 };
 
+/* clang-format off */
 static const struct error_row error_rows[] = {
     { "good", BASE, "" },
     { "unknown section", BASE "[limit]\nx = 1\n", "f:10: unknown section \"limit\"; did you mean \"limits\"?\n" },
@@ -151,6 +154,7 @@ static const struct error_row error_rows[] = {
     { "encrypted to whom", BASE "[route a.example.net]\nservers = [::1]\ntls = required\n",
       "f:12: [route a.example.net] tls: warning: encrypted, but to whom is not checked: set tls_ca or tls_fingerprint\n" },
 };
+/* clang-format on */
 
 static void tells_errors(void)
 {
@@ -242,10 +246,11 @@ static void has_sane_defaults(void)
 
 static void reads_bom_crlf_and_comments(void)
 {
-    struct config *config = parse_good("\xEF\xBB\xBF# one\r\n[server] ; two\r\nhostname = mx.example.org # three\r\n"
-                                       "\r\n[listen smtp]\r\naddress = 127.0.0.1:1,[::1]:2\r\n  \t127.0.0.2:3 ; four\r\n"
-                                       "tls = OFF\r\n[backend]\r\nservers = [::1]\r\n[relay]\r\ndomains =\r\n  "
-                                       "Example.ORG\r\n\r\n# five\r\n  caf\xC3\xA9.example");
+    struct config *config =
+        parse_good("\xEF\xBB\xBF# one\r\n[server] ; two\r\nhostname = mx.example.org # three\r\n"
+                   "\r\n[listen smtp]\r\naddress = 127.0.0.1:1,[::1]:2\r\n  \t127.0.0.2:3 ; four\r\n"
+                   "tls = OFF\r\n[backend]\r\nservers = [::1]\r\n[relay]\r\ndomains =\r\n  "
+                   "Example.ORG\r\n\r\n# five\r\n  caf\xC3\xA9.example");
 
     if (config == NULL)
         return;
@@ -278,9 +283,9 @@ static void reads_units(void)
 
 static void folds_fingerprints(void)
 {
-    struct config *config =
-        parse_good(BASE "[route example.org]\nservers = [::1]\ntls = required\ntls_fingerprint = "
-                        "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89\n");
+    struct config *config = parse_good(
+        BASE "[route example.org]\nservers = [::1]\ntls = required\ntls_fingerprint = "
+             "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89\n");
 
     if (config == NULL)
         return;
@@ -291,8 +296,9 @@ static void folds_fingerprints(void)
 
 static void finds_routes(void)
 {
-    struct config *config = parse_good(BASE "networks = ::1\n[route *.example.net]\nservers = [::1]\n[route *.b.example.net]\n"
-                                            "servers = [::1]\n[route a.b.Example.NET]\nservers = [::1]\n");
+    struct config *config =
+        parse_good(BASE "networks = ::1\n[route *.example.net]\nservers = [::1]\n[route *.b.example.net]\n"
+                        "servers = [::1]\n[route a.b.Example.NET]\nservers = [::1]\n");
     static const struct {
         const char *domain;
         size_t route;
@@ -321,7 +327,8 @@ static void reads_domain_files(void)
     char path[] = "/tmp/postern-domains-XXXXXX", bad[] = "/tmp/postern-domains-XXXXXX", text[512], *report, want[512];
     struct config *config;
 
-    write_file(path, "\xEF\xBB\xBF" "a.example\r\n# none\n\n *.b.example # some\nexample.org");
+    write_file(path, "\xEF\xBB\xBF"
+                     "a.example\r\n# none\n\n *.b.example # some\nexample.org");
     snprintf(text, sizeof text, BASE "domains_file = %s\n", path);
     config = parse_good(text);
     if (config != NULL) {
@@ -335,7 +342,8 @@ static void reads_domain_files(void)
     write_file(bad, "a.example\nb example\n");
     snprintf(text, sizeof text, BASE "domains_file = %s\n", bad);
     CHECK(parse(str_of(text), &report) == NULL);
-    snprintf(want, sizeof want, "f:10: [relay] domains_file: %s:2: \"b example\": expected a domain name, or *.example.org\n", bad);
+    snprintf(want, sizeof want,
+             "f:10: [relay] domains_file: %s:2: \"b example\": expected a domain name, or *.example.org\n", bad);
     CHECK_EQ_STR(report, strlen(report), want);
     free(report);
     unlink(path);
@@ -390,10 +398,11 @@ static void rows_are_complete(void)
 
 static void prints_what_it_reads(void)
 {
-    struct config *config = parse_good(BASE "networks = 10.0.0.0/8 192.0.2.1 2001:db8::/32 ::/0 0.0.0.0/0\n"
-                                            "[route *.example.net]\nservers = [::1]:2525 127.0.0.1\nclient_info = proxy-v2\n"
-                             "[timeouts]\nconnect = 1500ms\ncommand = 90s\n[limits]\nhold = 0\nmessage_size = 100001\n"
-                             "[auth]\nmechanisms = plain\n[log]\nformat = json\n");
+    struct config *config =
+        parse_good(BASE "networks = 10.0.0.0/8 192.0.2.1 2001:db8::/32 ::/0 0.0.0.0/0\n"
+                        "[route *.example.net]\nservers = [::1]:2525 127.0.0.1\nclient_info = proxy-v2\n"
+                        "[timeouts]\nconnect = 1500ms\ncommand = 90s\n[limits]\nhold = 0\nmessage_size = 100001\n"
+                        "[auth]\nmechanisms = plain\n[log]\nformat = json\n");
     if (config != NULL) {
         char *first = print(config);
         struct config *again = parse_good(first);
@@ -532,8 +541,14 @@ static void finds_the_nearest_name(void)
     static const char *const names[] = { "sessions", "sessions_per_address", "memory", "hold", "to" };
     static const struct {
         const char *wrong, *nearest;
-    } rows[] = { { "sesions", "sessions" }, { "session", "sessions" }, { "Memory", "memory" }, { "hlod", "hold" },
-                 { "ot", "to" },            { "xyz", NULL },           { "", NULL },          { "frobnicate", NULL },
+    } rows[] = { { "sesions", "sessions" },
+                 { "session", "sessions" },
+                 { "Memory", "memory" },
+                 { "hlod", "hold" },
+                 { "ot", "to" },
+                 { "xyz", NULL },
+                 { "", NULL },
+                 { "frobnicate", NULL },
                  { "sessions_per_adress", "sessions_per_address" } };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -44,8 +44,9 @@ static void writes_logfmt(void)
     struct log *log = new_log(LOG_LOGFMT, LOG_TO_STDERR, -1);
 
     write_transaction(log);
-    check_lines(log, "time=2026-11-22T12:00:00.123Z level=info event=transaction id=4kx9 rcpt=-3 client=[2001:db8::1]:25 "
-                     "reply=\"250 2.0.0 Ok\" none=\"\"\n");
+    check_lines(log,
+                "time=2026-11-22T12:00:00.123Z level=info event=transaction id=4kx9 rcpt=-3 client=[2001:db8::1]:25 "
+                "reply=\"250 2.0.0 Ok\" none=\"\"\n");
     log_free(log);
 }
 
@@ -54,8 +55,9 @@ static void writes_json(void)
     struct log *log = new_log(LOG_JSON, LOG_TO_STDERR, -1);
 
     write_transaction(log);
-    check_lines(log, "{\"time\":\"2026-11-22T12:00:00.123Z\",\"level\":\"info\",\"event\":\"transaction\",\"id\":\"4kx9\","
-                     "\"rcpt\":-3,\"client\":\"[2001:db8::1]:25\",\"reply\":\"250 2.0.0 Ok\",\"none\":\"\"}\n");
+    check_lines(log,
+                "{\"time\":\"2026-11-22T12:00:00.123Z\",\"level\":\"info\",\"event\":\"transaction\",\"id\":\"4kx9\","
+                "\"rcpt\":-3,\"client\":\"[2001:db8::1]:25\",\"reply\":\"250 2.0.0 Ok\",\"none\":\"\"}\n");
     log_free(log);
 }
 
@@ -86,8 +88,9 @@ static void escapes_wire_bytes(void)
             log_text(log, "k", rows[i].value);
             log_end(log);
             snprintf(want, sizeof want,
-                     format == LOG_JSON ? "{\"time\":\"2026-11-22T12:00:00.123Z\",\"level\":\"warn\",\"event\":\"e\",\"k\":%s}\n"
-                                        : "time=2026-11-22T12:00:00.123Z level=warn event=e k=%s\n",
+                     format == LOG_JSON
+                         ? "{\"time\":\"2026-11-22T12:00:00.123Z\",\"level\":\"warn\",\"event\":\"e\",\"k\":%s}\n"
+                         : "time=2026-11-22T12:00:00.123Z level=warn event=e k=%s\n",
                      format == LOG_JSON ? rows[i].json : rows[i].logfmt);
             check_lines(log, want);
             log_free(log);
@@ -271,7 +274,8 @@ static void speaks_syslog(void)
     log_say(log, LOG_ERROR, "trouble", "two");
     CHECK(log_flush(log));
     n = recv(fds[0], text, sizeof text, MSG_DONTWAIT);
-    snprintf(want, sizeof want, "<22>Nov 22 12:00:00 postern[%ld]: time=2026-11-22T12:00:00.123Z level=info event=start text=one",
+    snprintf(want, sizeof want,
+             "<22>Nov 22 12:00:00 postern[%ld]: time=2026-11-22T12:00:00.123Z level=info event=start text=one",
              (long)getpid());
     CHECK_EQ_STR(text, n > 0 ? (size_t)n : 0, want);
     n = recv(fds[0], text, sizeof text, MSG_DONTWAIT);
