@@ -133,4 +133,6 @@ const struct check check_relay = {
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
+    .help = "Who may send mail to whom. Anybody may send to the local domains; only listed networks and authenticated "
+            "clients may send elsewhere.",
 };
