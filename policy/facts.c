@@ -341,7 +341,7 @@ static bool copy_word(struct facts *facts, struct str word, struct str *out)
         size_t length = escape_length(str_skip(word, at));
 
         if (length == 4)
-            room[n++] = (char)(hex_digit(word.p[at + 2]) << 4 | hex_digit(word.p[at + 3]));
+            room[n++] = (char)(hex_digit(word.p[at + 2]) * 16 + hex_digit(word.p[at + 3]));
         else
             room[n++] = word.p[at + length - 1];
         at += length;

@@ -383,8 +383,8 @@ static void print(const struct parts *parts, char room[PATH_ROOM], struct path *
     path->is_utf8 = !is_ascii(path->text);
 }
 
-enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
-                           struct path *path, size_t *used)
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
+                           size_t *used)
 {
     struct parts parts = { .is_null = false };
     struct str rest = in;

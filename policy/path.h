@@ -46,9 +46,9 @@ struct path {
     struct str domain;   /* as sent, no trailing dot; "[...]" for a literal; empty for <>, <postmaster> */
     struct str unquoted; /* the local part's real octets (quotes and backslashes removed) */
     bool is_null;
-    bool is_literal;     /* domain is an address-literal */
-    bool had_route;      /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
-    bool is_utf8;        /* some octet of `text` is not ASCII */
+    bool is_literal; /* domain is an address-literal */
+    bool had_route;  /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
+    bool is_utf8;    /* some octet of `text` is not ASCII */
 };
 
 /* Parses the path at the front of `in`, which starts at its "<". `room` holds PATH_ROOM bytes and must
@@ -56,8 +56,8 @@ struct path {
  * consumed, up to and with ">"; what follows (a blank and parameters, the end, or garbage) is the caller's to
  * judge.
  */
-enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
-                           struct path *path, size_t *used);
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
+                           size_t *used);
 
 /* A domain in the form names are compared in: lower case, no trailing dot, U-labels as A-labels (RFC 5890,
  * RFC 3492; no mapping is applied: a label that is not in its normal form simply equals nothing). Writes at

@@ -19,6 +19,7 @@ static const struct good {
     const char *in;
     const char *text, *local, *unquoted, *domain;
 } good[] = {
+    /* clang-format off */
     { "a plain path keeps its case (2.4)", PATH_FORWARD, 0,
       "<John.Doe@Example.org>", "John.Doe@Example.org", "John.Doe", "John.Doe", "Example.org" },
     { "the trailing dot of a domain is dropped", PATH_FORWARD, 0,
@@ -89,6 +90,7 @@ static const struct good {
       "<v@" DOMAIN255 ">", "v@" DOMAIN255, "v", "v", DOMAIN255 },
     { "the dot that is dropped does not count", PATH_FORWARD, 0,
       "<v@" DOMAIN255 ".>", "v@" DOMAIN255, "v", "v", DOMAIN255 },
+    /* clang-format on */
 };
 
 static void reads_paths(void)
@@ -160,6 +162,7 @@ static const struct bad {
     unsigned flags;
     struct str in;
 } bad[] = {
+    /* clang-format off */
     { "nothing at all", PATH_SYNTAX, PATH_FORWARD, 0, IN("") },
     { "no brackets (4.1.2)", PATH_SYNTAX, PATH_FORWARD, 0, IN("v@x") },
     { "a bracket that never closes", PATH_SYNTAX, PATH_FORWARD, 0, IN("<v@x") },
@@ -273,6 +276,7 @@ static const struct bad {
       IN("<v@a\xE3\x80\x82" "b>") },
     { "a full-width letter in the domain", PATH_BAD_DOMAIN, PATH_FORWARD, PATH_UTF8,
       IN("<v@\xEF\xBD\x8C" "ocal.example>") },
+    /* clang-format on */
 };
 
 static void refuses_what_is_no_path(void)
@@ -300,8 +304,7 @@ static void check_fixed_point(const struct path *path, enum path_kind kind)
     again[0] = '<';
     memcpy(again + 1, path->text.p, path->text.n);
     again[path->text.n + 1] = '>';
-    CHECK_EQ_INT(path_parse(str_from(again, path->text.n + 2), kind, PATH_UTF8, room, &second, &used),
-                 PATH_OK);
+    CHECK_EQ_INT(path_parse(str_from(again, path->text.n + 2), kind, PATH_UTF8, room, &second, &used), PATH_OK);
     CHECK_EQ_INT(used, path->text.n + 2);
     CHECK(str_eq(second.text, path->text) && str_eq(second.local, path->local));
     CHECK(str_eq(second.domain, path->domain) && str_eq(second.unquoted, path->unquoted));
