@@ -1,23 +1,26 @@
 /* Plays scenario scripts against the session machine: both wires, time and servers in memory, no ports, no sleeps.
  *
- *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--trace] FILE...
+ *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--trace] [--brief] [FILE...]
  *
- * The first file holds the common words (words.txt). Every scenario is played as written; then with all input one octet at
+ * Run in the project's folder; without FILE it plays every script in tests/scenario. The common words are in words.txt. Every scenario is played as written; then with all input one octet at
  * a time, and cut in two at each single octet (bounded): the wires must be the same. Then once for each allocation of the
  * product with that one failing, and with all from there on failing: whatever is said then, nothing crashes or leaks, and
  * the oracle stays content.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "alloc.h"
 #include "steps.h"
 
+#define FOLDER "tests/scenario"
+
 enum { CUTS_MAX = 250 /* per scenario; longer ones are cut at every n-th octet */, TRANSCRIPT_LINES = 24 };
 
 static struct {
     const char *only;
-    bool no_cuts, no_oom, trace;
+    bool no_cuts, no_oom, trace, brief;
 } options;
 
 /* The last lines of the transcript. */
@@ -39,6 +42,8 @@ static void report(const struct play *failed, const char *how)
                           .blind = failed->blind, .tells = true };
 
     printf("FAILED: %s%s\n%.*s\n", failed->scenario->title, how, STR_ARG(bytes_all(&failed->failure)));
+    if (options.brief)
+        return;
     play_run(&again);
     print_tail(bytes_all(&again.transcript));
     play_free(&again);
@@ -168,10 +173,49 @@ static int read_options(int argc, char **argv)
             options.no_oom = true;
         else if (strcmp(argv[i], "--trace") == 0)
             options.trace = true;
+        else if (strcmp(argv[i], "--brief") == 0)
+            options.brief = true;
         else
             return 0;
     }
     return i;
+}
+
+static int is_script(const struct dirent *entry)
+{
+    struct str name = str_of(entry->d_name);
+
+    return str_iends(name, STR(".txt")) && !str_eq(name, STR("words.txt"));
+}
+
+static bool load_folder(struct script *script)
+{
+    struct dirent **entry = NULL;
+    int n = scandir(FOLDER, &entry, is_script, alphasort);
+    bool ok = n >= 0;
+
+    for (int i = 0; i < n; i++) {
+        char path[300];
+
+        snprintf(path, sizeof path, "%s/%.250s", FOLDER, entry[i]->d_name);
+        ok = ok && script_load(script, path);
+        free(entry[i]);
+    }
+    free(entry);
+    return ok;
+}
+
+/* The files named, or all there are; the common words first. */
+static bool load_all(struct script *script, char **file, int n)
+{
+    if (!script_load(script, FOLDER "/words.txt"))
+        return false;
+    if (n == 0)
+        return load_folder(script);
+    for (int i = 0; i < n; i++)
+        if (!script_load(script, file[i]))
+            return false;
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -180,13 +224,11 @@ int main(int argc, char **argv)
     int first = read_options(argc, argv);
     int status = 2;
 
-    if (first == 0 || first >= argc) {
-        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--trace] FILE...\n", argv[0]);
+    if (first == 0) {
+        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--trace] [--brief] [FILE...]\n", argv[0]);
         return 2;
     }
-    while (first < argc && script_load(&script, argv[first]))
-        first++;
-    if (first == argc)
+    if (load_all(&script, argv + first, argc - first))
         status = play_all(&script);
     script_free(&script);
     world_forget_configs();

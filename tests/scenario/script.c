@@ -152,12 +152,21 @@ static char *fill_in(struct str text, const struct values *values)
 
 /* ---- blocks ---- */
 
-static bool opens_block(const char *text)
+static const struct define *find_define(const struct script *script, struct str name)
+{
+    for (size_t i = 0; i < script->defines; i++)
+        if (str_eq(str_of(script->define[i].name), name))
+            return &script->define[i];
+    return NULL;
+}
+
+/* A table opens a block unless it names a definition. */
+static bool opens_block(const struct script *script, const char *text)
 {
     struct str rest;
 
     if (starts_with(text, "table:", &rest))
-        return rest.n != 0 && str_search(rest, STR(" |")) < rest.n;
+        return find_define(script, rest) == NULL;
     return starts_with(text, "define", &rest) || starts_with(text, "repeat", &rest);
 }
 
@@ -167,20 +176,12 @@ static size_t block_end(const struct script *script, size_t i, size_t end)
     int depth = 0;
 
     for (; i < end; i++) {
-        if (opens_block(script->line[i].text))
+        if (opens_block(script, script->line[i].text))
             depth++;
         else if (strcmp(script->line[i].text, "end") == 0 && --depth == 0)
             return i;
     }
     return end;
-}
-
-static const struct define *find_define(const struct script *script, struct str name)
-{
-    for (size_t i = 0; i < script->defines; i++)
-        if (str_eq(str_of(script->define[i].name), name))
-            return &script->define[i];
-    return NULL;
 }
 
 static bool add_define(struct script *script, size_t at, struct str name, size_t *next)

@@ -158,7 +158,6 @@ static void collect_log(struct world *w)
     log_clear(w->env->log);
 }
 
-/* A connection is wanted; one that is still there is dropped first, as the worker does. */
 static void open_south(struct world *w, struct session_wants *wants)
 {
     wants->open_south = false;
@@ -193,20 +192,15 @@ static bool write_leg(struct world *w, struct wire *wire, struct leg *leg)
     return wrote;
 }
 
-static bool write_legs(struct world *w)
+static bool write_and_tell(struct world *w, struct wire *wire, struct leg *leg)
 {
-    struct session_wants *wants = session_wants(w->session);
-    bool any = false;
-
-    if (write_leg(w, &w->north, &wants->north)) {
+    if (!write_leg(w, wire, leg))
+        return false;
+    if (wire == &w->north)
         IN_PRODUCT(session_north_written(w->session));
-        any = true;
-    }
-    if (write_leg(w, &w->south, &wants->south)) {
+    else
         IN_PRODUCT(session_south_written(w->session));
-        any = true;
-    }
-    return any;
+    return true;
 }
 
 /* The connection is lost; the session learns it. */
@@ -237,36 +231,42 @@ static bool start_tls(struct world *w, struct wire *wire, struct leg *leg)
     return true;
 }
 
+/* What is left to write goes with an orderly close. */
 static void end_leg(struct world *w, struct wire *wire, struct leg *leg)
 {
-    bool was_open = wire->state == WIRE_OPEN || wire->state == WIRE_ASKED;
-
-    if (leg->end == LEG_OPEN || !was_open)
-        return;
-    if (leg->end == LEG_RESET)
-        chain_clear(&leg->out);
-    wire->state = leg->end == LEG_RESET ? WIRE_RESET : WIRE_CLOSED;
-    bytes_clear(&wire->in);
-    if (wire == &w->south)
-        oracle_south_end(&w->oracle);
+    if (wire->state == WIRE_OPEN || wire->state == WIRE_ASKED) {
+        if (leg->end == LEG_CLOSE)
+            write_leg(w, wire, leg);
+        wire->state = leg->end == LEG_RESET ? WIRE_RESET : WIRE_CLOSED;
+        wire->wants_tls = false;
+        bytes_clear(&wire->in);
+        if (wire == &w->south)
+            oracle_south_end(&w->oracle);
+    }
+    chain_clear(&leg->out);
 }
 
-static void carry_out(struct world *w)
+/* Step 1 of the order of work; an end of the south leg belongs to the old connection, so it comes first. True when there
+ * may be more to do.
+ */
+static bool carry_out(struct world *w)
 {
     struct session_wants *wants = session_wants(w->session);
-    int turns = 0;
+    bool more = false;
 
-    do {
-        if (++turns > RESTLESS) {
-            w->broken = "the session writes for ever";
-            return;
-        }
-        if (wants->open_south)
-            open_south(w, wants);
-    } while (write_legs(w) || start_tls(w, &w->north, &wants->north) || start_tls(w, &w->south, &wants->south) ||
-             wants->open_south);
-    end_leg(w, &w->north, &wants->north);
-    end_leg(w, &w->south, &wants->south);
+    if (wants->south.end != LEG_OPEN) {
+        end_leg(w, &w->south, &wants->south);
+        wants->south.end = LEG_OPEN;
+    }
+    if (wants->open_south)
+        open_south(w, wants);
+    more |= write_and_tell(w, &w->north, &wants->north);
+    more |= start_tls(w, &w->north, &wants->north);
+    more |= write_and_tell(w, &w->south, &wants->south);
+    more |= start_tls(w, &w->south, &wants->south);
+    if (wants->north.end != LEG_OPEN)
+        end_leg(w, &w->north, &wants->north);
+    return more || wants->open_south || wants->south.end != LEG_OPEN;
 }
 
 /* ---- offering input ---- */
@@ -361,15 +361,18 @@ static void free_session(struct world *w)
 static void settle(struct world *w)
 {
     int turns = 0;
+    bool more;
 
     if (w->session == NULL)
         return;
     do {
-        carry_out(w);
+        more = carry_out(w);
         collect_log(w);
+        more |= offer_south(w);
+        more |= offer_north(w);
         if (++turns > RESTLESS)
-            w->broken = "the session consumes for ever";
-    } while (w->broken == NULL && (offer_north(w) || offer_south(w)));
+            w->broken = "the session never comes to rest";
+    } while (w->broken == NULL && more);
     if (session_is_over(w->session)) {
         free_session(w);
         collect_log(w);
