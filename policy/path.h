@@ -1,0 +1,71 @@
+/* Paths of the envelope: Reverse-path and Forward-path of RFC 5321 4.1.2, with the UTF-8 of RFC 6531 3.3.
+ *
+ * This is the only parser of envelope addresses in Postern. What it accepts it also takes apart and prints again, so the
+ * relay check, SPF, DMARC, the log and the back end all see one reading of the same bytes (ATTACKS D and E). What has two
+ * readings is an error here.
+ *
+ *     char room[PATH_ROOM];
+ *     struct path path;
+ *     enum path_error e = path_parse(STR("<John.Doe@Example.org.>"), PATH_FORWARD, 0, room, &path);
+ *     path_print(&path, out, sizeof out)  ->  John.Doe@Example.org
+ */
+#ifndef POLICY_PATH_H
+#define POLICY_PATH_H
+
+#include "str.h"
+
+enum {
+    PATH_LOCAL_MAX = 64,   /* octets, RFC 5321 4.5.3.1.1 */
+    PATH_DOMAIN_MAX = 255, /* octets, RFC 5321 4.5.3.1.2 */
+    PATH_ROOM = 2 * PATH_LOCAL_MAX + 2 + 1 + PATH_DOMAIN_MAX + 8 /* canonical text, every octet of the local part quoted */
+};
+
+enum path_kind {
+    PATH_REVERSE, /* MAIL FROM: "<>" is the null reverse-path */
+    PATH_FORWARD  /* RCPT TO: "<>" is an error, "<postmaster>" has no domain (RFC 5321 4.1.1.3) */
+};
+
+enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local part and domain */ };
+
+enum path_error {
+    PATH_OK,
+    PATH_SYNTAX,        /* not a path: brackets, blanks, comments, controls, a second @ ... */
+    PATH_NO_DOMAIN,     /* a local part alone, and it is not postmaster */
+    PATH_LOCAL_TOO_LONG,
+    PATH_DOMAIN_TOO_LONG, /* domain over 255 octets, or a label over 63 */
+    PATH_BAD_DOMAIN,    /* not a Domain or address-literal */
+    PATH_NEEDS_UTF8,    /* non-ASCII without SMTPUTF8 (RFC 6531 3.5): 553 5.6.7 */
+    PATH_NULL           /* "<>" as a forward-path */
+};
+
+/* The parsed path. Slices point into the caller's `room`. */
+struct path {
+    struct str text;     /* canonical: local@domain without brackets; empty for the null reverse-path */
+    struct str local;    /* as in text: quoted only where it needs to be (RFC 5321 4.1.2: "SHOULD NOT" quote) */
+    struct str domain;   /* as sent, without the trailing dot; "[...]" for a literal; empty for <> and <postmaster> */
+    struct str unquoted; /* the local part's real octets (quotes and backslashes removed) */
+    bool is_null;
+    bool is_literal;     /* domain is an address-literal */
+    bool had_route;      /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
+    bool is_utf8;        /* some octet is not ASCII */
+};
+
+/* Parses the path at the front of `in`, which starts at its "<". `room` holds PATH_ROOM bytes and must outlive `path`.
+ * `flags` is 0 or PATH_UTF8. On success `*used` (if not NULL) is the number of bytes of `in` consumed, up to and with ">".
+ */
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
+                           struct path *path, size_t *used);
+
+/* A domain in the form names are compared in: lower case, no trailing dot, U-labels as A-labels (RFC 5890, RFC 3492;
+ * no mapping is applied: a label that is not in its normal form simply equals nothing). Writes at most PATH_DOMAIN_MAX
+ * bytes to `out`; { NULL, 0 } when the name is no domain name (empty label, label over 63, name over 253, not UTF-8).
+ */
+struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1]);
+
+/* True for a syntactically valid Domain (RFC 5321 4.1.2; underscores tolerated as real names have them), no trailing dot. */
+bool domain_is_valid(struct str domain);
+
+/* True for an address-literal "[192.0.2.1]" or "[IPv6:...]" (RFC 5321 4.1.3). */
+bool address_literal_is_valid(struct str literal);
+
+#endif
