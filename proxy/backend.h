@@ -3,8 +3,8 @@
  *     connect -> [PROXY header] -> greeting -> EHLO -> [STARTTLS -> TLS -> EHLO] -> [XCLIENT -> greeting -> EHLO] -> READY
  *     READY -> MAIL, RCPT.. -> DATA -> body -> end of data -> READY -> ... -> QUIT
  *
- * The owner (session.c, or the prober) feeds what arrives and asks backend_next() until it answers BACKEND_IDLE. Bytes to
- * send are in `out`. The machine trusts nothing: a reply nobody asked for, a malformed or oversized one, plaintext behind the
+ * The owner (session_south.c, or the prober) calls a function for each thing that happens; what it means for the owner comes
+ * back as an event. Bytes to send are in `out`. The machine trusts nothing: a reply nobody asked for, a malformed or oversized one, plaintext behind the
  * 220 of STARTTLS all end it (X15, X16, T-8, N01). It never decides what the client hears; it only says what happened.
  */
 #ifndef PROXY_BACKEND_H
@@ -43,7 +43,8 @@ struct backend_client {
 
 enum backend_state {
     BACKEND_CLOSED, BACKEND_CONNECTING, BACKEND_GREETING, BACKEND_EHLO, BACKEND_HELO, BACKEND_STARTTLS, BACKEND_TLS,
-    BACKEND_XCLIENT, BACKEND_READY, BACKEND_BODY /* between 354 and the end of data */, BACKEND_QUIT
+    BACKEND_XCLIENT, BACKEND_READY, BACKEND_BODY /* between 354 and the end of data */, BACKEND_QUITTING,
+    BACKEND_BROKEN /* out of memory while printing a command: reported by the next event, which is due at once */
 };
 
 /* Commands under way, oldest first. */
@@ -72,7 +73,8 @@ struct backend {
     uint64_t deadline;                   /* ms; UINT64_MAX: none */
     bool tls_done, xclient_done;
     bool start_tls;                      /* one-shot for the owner: begin the handshake, `out` is empty */
-    bool is_rcpt_open;                   /* a transaction is open at the server: RSET before the next MAIL */
+    bool in_transaction;                 /* MAIL was given and the transaction has not ended: RSET before the next MAIL */
+    bool excess;                         /* bytes stood behind the last reply due: the next event is a loss (X16) */
     /* the last event: */
     enum backend_ask replied_to;
     struct reply reply;                  /* points into `reader` */
@@ -85,17 +87,20 @@ struct backend {
 void backend_open(struct backend *, const struct config *, const struct route *, const struct endpoint *server,
                   const struct backend_client *, struct chain *out, struct pool *, uint64_t now);
 
-/* Events. Each may change state; ask backend_next afterwards where it says so. */
+/* What happened on the connection. After UNUSABLE or LOST the state is CLOSED and the owner drops the connection. */
 enum backend_event backend_connected(struct backend *, uint64_t now);
 enum backend_event backend_secured(struct backend *, uint64_t now);               /* TLS handshake done, peer verified */
 enum backend_event backend_failed(struct backend *, const char *why);            /* connect, TLS or read error, EOF */
 enum backend_event backend_expired(struct backend *, uint64_t now);              /* now >= deadline */
-enum backend_event backend_input(struct backend *, struct str in, size_t *used, uint64_t now); /* call until used == n */
-void backend_progress(struct backend *, uint64_t now);                            /* some of the body was written */
+/* Consumes one reply at most; call again until everything is used. */
+enum backend_event backend_input(struct backend *, struct str in, size_t *used, uint64_t now);
+/* Body bytes were queued or written: the block timer starts again, or rests while nothing waits in `out`. */
+void backend_progress(struct backend *, uint64_t now);
 
 /* Commands; allowed in READY (END and BDAT: in BODY). MAIL goes out behind an RSET when one is due. Several may be under way
  * when CAP_PIPELINING; otherwise one at a time.
  */
+/* `use` masks the parameters that are passed on (enum mail_has, rcpt_has). */
 void backend_mail(struct backend *, const struct mail_command *, unsigned use, uint64_t now);
 void backend_rcpt(struct backend *, const struct rcpt_command *, unsigned use, uint64_t now);
 void backend_data(struct backend *, uint64_t now);

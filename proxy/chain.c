@@ -32,6 +32,21 @@ bool pool_fits(const struct pool *pool, size_t n)
     return pool->used <= pool->limit && chunks_for(n) <= (pool->limit - pool->used) / CHUNK_SIZE;
 }
 
+bool pool_charge(struct pool *pool, size_t n)
+{
+    if (pool->used > pool->limit || n > pool->limit - pool->used)
+        return false;
+    pool->used += n;
+    if (pool->used > pool->peak)
+        pool->peak = pool->used;
+    return true;
+}
+
+void pool_release(struct pool *pool, size_t n)
+{
+    pool->used -= n;
+}
+
 static struct chunk *chunk_new(struct pool *pool)
 {
     struct chunk *chunk = pool->free;

@@ -41,6 +41,9 @@ void pool_init(struct pool *, size_t limit);
 void pool_free(struct pool *);
 /* True when `n` more octets would fit the budget, put into a chain whose tail is full. */
 bool pool_fits(const struct pool *, size_t n);
+/* Counts memory against the budget that is not made of chunks (a header buffer); false, and nothing counted, when it is over. */
+bool pool_charge(struct pool *, size_t n);
+void pool_release(struct pool *, size_t n);
 
 enum chain_put { CHAIN_BUDGET, CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */ };
 
