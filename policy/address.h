@@ -38,12 +38,16 @@ bool address_parse(struct str, struct address *out);
 /* RFC 5952 text (dotted quad for IPv4). Returns the length; `out` is NUL-terminated. */
 size_t address_print(const struct address *, char out[ADDRESS_TEXT_MAX]);
 
-/* "192.0.2.1:25" or "[2001:db8::1]:25"; without a port `default_port` is used (0: a port is required). */
+/* "192.0.2.1:25" or "[2001:db8::1]:25"; without a port `default_port` is used (0: a port is required). IPv6 stands in
+ * brackets, with or without a port; IPv4 never does. Port 0 is read as written: a listener may want it, a caller may not.
+ */
 bool endpoint_parse(struct str, uint16_t default_port, struct endpoint *out);
 size_t endpoint_print(const struct endpoint *, char out[ENDPOINT_TEXT_MAX]);
 
 /* "192.0.2.0/24", "2001:db8::/32" or a single address; host bits must be zero. */
 bool network_parse(struct str, struct network *out);
+
+/* An IPv4 address is held only by IPv4 networks (and mapped ones): "::/0" means every IPv6 address. */
 bool network_holds(const struct network *, const struct address *);
 
 #endif

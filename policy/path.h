@@ -7,7 +7,7 @@
  *     char room[PATH_ROOM];
  *     struct path path;
  *     enum path_error e = path_parse(STR("<John.Doe@Example.org.>"), PATH_FORWARD, 0, room, &path);
- *     path_print(&path, out, sizeof out)  ->  John.Doe@Example.org
+ *     path.text  ->  John.Doe@Example.org
  */
 #ifndef POLICY_PATH_H
 #define POLICY_PATH_H
@@ -29,16 +29,16 @@ enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local p
 
 enum path_error {
     PATH_OK,
-    PATH_SYNTAX,        /* not a path: brackets, blanks, comments, controls, a second @ ... */
-    PATH_NO_DOMAIN,     /* a local part alone, and it is not postmaster */
-    PATH_LOCAL_TOO_LONG,
-    PATH_DOMAIN_TOO_LONG, /* domain over 255 octets, or a label over 63 */
-    PATH_BAD_DOMAIN,    /* not a Domain or address-literal */
-    PATH_NEEDS_UTF8,    /* non-ASCII without SMTPUTF8 (RFC 6531 3.5): 553 5.6.7 */
-    PATH_NULL           /* "<>" as a forward-path */
+    PATH_SYNTAX,          /* not a path: brackets, blanks, comments, controls, a second @, malformed UTF-8 ... */
+    PATH_NO_DOMAIN,       /* a local part alone, and it is not postmaster */
+    PATH_LOCAL_TOO_LONG,  /* over 64 octets as sent, quotes and backslashes included */
+    PATH_DOMAIN_TOO_LONG, /* domain over 255 octets (trailing dot not counted), or a label over 63 as an A-label */
+    PATH_BAD_DOMAIN,      /* not a Domain or address-literal */
+    PATH_NEEDS_UTF8,      /* non-ASCII without SMTPUTF8 (RFC 6531 3.5), and nothing else wrong: 553 5.6.7 */
+    PATH_NULL             /* "<>" as a forward-path */
 };
 
-/* The parsed path. Slices point into the caller's `room`. */
+/* The parsed path. Slices point into the caller's `room`, empty ones too; all is zero after an error. */
 struct path {
     struct str text;     /* canonical: local@domain without brackets; empty for the null reverse-path */
     struct str local;    /* as in text: quoted only where it needs to be (RFC 5321 4.1.2: "SHOULD NOT" quote) */
@@ -47,22 +47,30 @@ struct path {
     bool is_null;
     bool is_literal;     /* domain is an address-literal */
     bool had_route;      /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
-    bool is_utf8;        /* some octet is not ASCII */
+    bool is_utf8;        /* some octet of `text` is not ASCII */
 };
 
 /* Parses the path at the front of `in`, which starts at its "<". `room` holds PATH_ROOM bytes and must outlive `path`.
- * `flags` is 0 or PATH_UTF8. On success `*used` (if not NULL) is the number of bytes of `in` consumed, up to and with ">".
+ * `flags` is 0 or PATH_UTF8. On success `*used` (if not NULL) is the number of bytes of `in` consumed, up to and with ">";
+ * what follows (a blank and parameters, the end, or garbage) is the caller's to judge.
  */
 enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
                            struct path *path, size_t *used);
 
 /* A domain in the form names are compared in: lower case, no trailing dot, U-labels as A-labels (RFC 5890, RFC 3492;
  * no mapping is applied: a label that is not in its normal form simply equals nothing). Writes at most PATH_DOMAIN_MAX
- * bytes to `out`; { NULL, 0 } when the name is no domain name (empty label, label over 63, name over 253, not UTF-8).
+ * bytes and a NUL to `out`; { NULL, 0 } when the name is no domain name: an empty label, a label over 63, a name over 253
+ * (the DNS ends there, RFC 5321 only at 255), a control character, not UTF-8, or a character that no U-label holds.
+ * Other characters pass: whether it is a name for mail is domain_is_valid's question.
  */
 struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1]);
 
-/* True for a syntactically valid Domain (RFC 5321 4.1.2; underscores tolerated as real names have them), no trailing dot. */
+/* Why a name is no Domain (RFC 5321 4.1.2; underscores tolerated as real names have them): PATH_OK, PATH_BAD_DOMAIN,
+ * PATH_DOMAIN_TOO_LONG or PATH_NEEDS_UTF8. U-labels (RFC 6531 3.3) are taken with PATH_UTF8. No trailing dot.
+ */
+enum path_error domain_check(struct str domain, unsigned flags);
+
+/* True for a Domain in ASCII, no trailing dot. */
 bool domain_is_valid(struct str domain);
 
 /* True for an address-literal "[192.0.2.1]" or "[IPv6:...]" (RFC 5321 4.1.3). */

@@ -33,10 +33,12 @@ static inline struct str str_from(const char *p, size_t n)
     return (struct str){ p, n };
 }
 
-/* The rest of `s` after its first `n` bytes; n <= s.n. */
+/* The rest of `s` after its first `n` bytes; n <= s.n. C11 6.5.6 leaves NULL + 0
+ * undefined, and an empty slice may be NULL.
+ */
 static inline struct str str_skip(struct str s, size_t n)
 {
-    return (struct str){ s.p + n, s.n - n };
+    return (struct str){ n > 0 ? s.p + n : s.p, s.n - n };
 }
 
 /* ASCII only, whatever the locale: protocol keywords and DNS names know no other letters. */
