@@ -1,11 +1,19 @@
-/* Header fields (RFC 5322 2.2, 3.6): a reader over a header section held in memory. It never changes a byte. */
+/* Header fields (RFC 5322 2.2, 3.6): a reader over a header section held in memory. It never changes a byte.
+ *
+ * Only CRLF ends a line; a bare CR or LF is content like any other octet. A line that begins with SP or HT continues the
+ * field before it, even when nothing else is in it (obs-FWS, RFC 5322 4.2); as the very first line it is no field.
+ *
+ *     struct header_field field;
+ *     for (struct str rest = message->header; header_next(&rest, &field); )
+ *         if (header_is(&field, STR("From"))) ...
+ */
 #ifndef POLICY_HEADER_H
 #define POLICY_HEADER_H
 
 #include "str.h"
 
 struct header_field {
-    struct str raw;   /* name, colon, value, folds and the final CRLF */
+    struct str raw;   /* name, colon, value, folds and the final CRLF (which the end of the text may have cut off) */
     struct str name;  /* without blanks before the colon (obsolete syntax, RFC 5322 4.5) */
     struct str value; /* after the colon, folds included, without the final CRLF */
 };
@@ -28,7 +36,8 @@ bool header_is(const struct header_field *, struct str name);
 struct str header_skip_cfws(struct str value);
 
 /* The authserv-id of an Authentication-Results value (RFC 8601 2.2): a token or quoted string after optional CFWS, unquoted
- * into `out` (at most `size` bytes). False when there is none.
+ * and unfolded into `out` (at most `size` bytes, `*n` of them written). False when there is none, or none that is whole: an
+ * unending comment or quoted string, or more than `size` bytes. Somebody else may read such a field otherwise.
  */
 bool header_authserv_id(struct str value, char *out, size_t size, size_t *n);
 

@@ -55,7 +55,9 @@ struct message {
 
 enum action { ACTION_ACCEPT, ACTION_QUARANTINE, ACTION_TEMPFAIL, ACTION_REJECT };
 
-/* A refusal carries its reply; code 0 for accept. `check` and `reason` are for the log: which check, which fact, which rule. */
+/* A refusal carries its reply; code 0 and "" for accept. `check` and `reason` are for the log: which check, which fact, which
+ * rule. While an outcome is undecided its verdict is a 451, so that nobody can read an accept out of it by mistake.
+ */
 struct verdict {
     enum action action;
     int code;
@@ -79,12 +81,15 @@ struct effect {
     uint64_t units;
 };
 
+/* How much one pass can hand out. A question that does not fit waits for a later pass: the ones before it are in the facts
+ * by then. Findings and effects that do not fit are dropped.
+ */
 enum { OUTCOME_QUESTIONS_MAX = 64, OUTCOME_FINDINGS_MAX = 64, OUTCOME_EFFECTS_MAX = 16 };
 
 struct outcome {
     bool decided;
     struct verdict verdict;
-    struct question question[OUTCOME_QUESTIONS_MAX];
+    struct question question[OUTCOME_QUESTIONS_MAX]; /* each once, and none that facts_ask() was told already */
     size_t questions;
     struct finding finding[OUTCOME_FINDINGS_MAX];
     size_t findings;
@@ -92,7 +97,13 @@ struct outcome {
     size_t effects;
 };
 
-/* `message` is NULL before AT_HEADERS. `facts` may be NULL when no check at this stage asks (unknowns then read TEMP). */
+/* `message` is NULL before AT_HEADERS. `facts` may be NULL when no check at this stage asks (unknowns then read TEMP).
+ *
+ * Checks run in the order of the table. A pass in which a check met an unknown ends undecided; the checks behind it still
+ * run, so that all questions of a pass go out together. The first refusal that no unknown came before, in its own check,
+ * ends the pass; it decides when no check before it is pending. When a pass is undecided and none of its questions could be
+ * asked, with none in flight, facts_close() and one more pass decide.
+ */
 void policy_evaluate(const struct policy *, enum stage, const struct envelope *, const struct message *,
                      const struct facts *, struct arena *, struct outcome *);
 
@@ -108,6 +119,7 @@ struct pass {
     struct arena *arena;
     struct outcome *outcome;
     bool pending;                  /* this check met an unknown */
+    bool refused;                  /* a check has refused, and nothing behind it can change that */
 };
 
 struct check {
@@ -121,15 +133,32 @@ struct check {
 extern const struct check *const policy_checks[];
 extern const size_t policy_checks_n;
 
-/* The fact, or NULL with the question noted and pass->pending set. States other than OK come back as facts without values. */
+/* For tests and for policy_evaluate: the same with another table of checks. */
+void policy_evaluate_with(const struct check *const *table, size_t n, const struct policy *, enum stage,
+                          const struct envelope *, const struct message *, const struct facts *, struct arena *,
+                          struct outcome *);
+
+/* The fact, or NULL with the question noted and pass->pending set. States other than OK come back as facts without values;
+ * one that stands for an unlisted question (TEMP, LIMIT) has no key either. The key is copied where it has to be kept.
+ */
 const struct fact *pass_ask(struct pass *, enum ask, struct str key);
+
+/* A line of the trace. `detail` lies in the arena, the envelope, the facts or a constant. */
 void pass_find(struct pass *, const struct check *, const char *result, struct str detail);
-/* A refusal. The first one in table order stands: the table is the order of judgement, so that the verdict never depends
- * on the order in which answers came.
+
+/* Something for the proxy to do once when this pass decides. */
+void pass_effect(struct pass *, enum ask, struct str key, uint64_t units);
+
+/* A refusal: 4xx for now, 5xx for good. The first one in table order stands: the table is the order of judgement, so that
+ * the verdict never depends on the order in which answers came. One that is reached past an unknown counts for nothing: the
+ * check will come by again when the unknown is known.
  */
 void pass_refuse(struct pass *, const struct check *, int code, const char *enhanced, const char *text, struct str reason);
 
 const char *stage_name(enum stage);
 const char *action_name(enum action);
+
+/* The checks, in the order of policy_checks[]. */
+extern const struct check check_relay;
 
 #endif
