@@ -27,6 +27,7 @@ struct counts {
     uint32_t mask;              /* places of a row - 1 */
     uint64_t seed;              /* so that nobody can aim addresses at one place */
     uint64_t listener_name[COUNTS_LISTENERS];
+    _Atomic unsigned rows;      /* the first so many have been used: sums stop there */
     struct row row[COUNTS_ROWS];
 };
 
@@ -91,7 +92,7 @@ static uint64_t listener_sum(const struct counts *c, unsigned listener)
 {
     uint64_t n = 0;
 
-    for (unsigned r = 0; r < COUNTS_ROWS; r++)
+    for (unsigned r = 0; r < atomic_load(&c->rows); r++)
         n += atomic_load(&c->row[r].listener[listener]);
     return n;
 }
@@ -203,7 +204,7 @@ static uint64_t address_sum(const struct counts *c, uint64_t key)
 {
     uint64_t n = 0;
 
-    for (unsigned r = 0; r < COUNTS_ROWS; r++) {
+    for (unsigned r = 0; r < atomic_load(&c->rows); r++) {
         const struct place *places = c->place + row_start(c, r);
 
         if (atomic_load(&c->row[r].total) == 0)
@@ -226,12 +227,21 @@ static bool is_over(uint64_t n, uint64_t limit)
     return limit > 0 && n > limit;
 }
 
+static void use_row(struct counts *c, unsigned row)
+{
+    unsigned rows = atomic_load(&c->rows);
+
+    while (row >= rows && !atomic_compare_exchange_weak(&c->rows, &rows, row + 1))
+        continue;
+}
+
 enum admission counts_enter(struct counts *c, unsigned row, unsigned listener, const struct address *address,
                             const struct counts_limits *limits, struct counted *counted)
 {
     uint64_t key = address_key(address);
     enum admission answer = ADMIT;
 
+    use_row(c, row);
     atomic_fetch_add(&c->row[row].total, 1);
     atomic_fetch_add(&c->row[row].listener[listener], 1);
     *counted = (struct counted){ listener, address_add(c, row, key) };
@@ -269,7 +279,7 @@ uint64_t counts_total(const struct counts *c)
 {
     uint64_t n = 0;
 
-    for (unsigned r = 0; r < COUNTS_ROWS; r++)
+    for (unsigned r = 0; r < atomic_load(&c->rows); r++)
         n += atomic_load(&c->row[r].total);
     return n;
 }

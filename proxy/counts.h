@@ -17,7 +17,7 @@
 #include "session.h"
 
 enum {
-    COUNTS_ROWS = 64,           /* worker processes at once, those finishing their sessions after a reload included */
+    COUNTS_ROWS = 160,          /* worker processes at once, those finishing their sessions after a reload included */
     COUNTS_LISTENERS = 64       /* names remembered over reloads */
 };
 
