@@ -1,18 +1,20 @@
-/* The relay check: mail to local domains comes in, mail to other domains only from clients that may relay (ORACLE P-1).
+/* The relay check: mail to local domains comes in, mail to other domains only from clients that may relay
+ * (ORACLE P-1).
  *
- * Above that stand the forms of recipient that an old mail server reads as "send this on to somebody else" (P-2): source
- * routes, the percent hack, UUCP paths, and the same in quotes. They are refused to everybody, since a trusted client that
- * has been broken into is how an open relay is found today; only the operator's word lets them pass.
+ * Above that stand the forms of recipient that an old mail server reads as "send this on to somebody else"
+ * (P-2): source routes, the percent hack, UUCP paths, and the same in quotes. They are refused to everybody,
+ * since a trusted client that has been broken into is how an open relay is found today; only the operator's
+ * word lets them pass.
  */
 #include "policy.h"
 
 enum recipient {
-    TO_NOBODY,         /* no recipient, or the null path: not a mailbox (RFC 5321 4.1.1.3) */
-    TO_ROUTE,          /* <@a,@b:user@c> */
-    TO_REROUTED,       /* user%b@a, b!user@a, "user@b"@a */
-    TO_POSTMASTER,     /* <postmaster> (RFC 5321 4.5.1, P-10) */
-    TO_UNQUALIFIED,    /* <user> */
-    TO_LITERAL,        /* user@[192.0.2.1] */
+    TO_NOBODY,      /* no recipient, or the null path: not a mailbox (RFC 5321 4.1.1.3) */
+    TO_ROUTE,       /* <@a,@b:user@c> */
+    TO_REROUTED,    /* user%b@a, b!user@a, "user@b"@a */
+    TO_POSTMASTER,  /* <postmaster> (RFC 5321 4.5.1, P-10) */
+    TO_UNQUALIFIED, /* <user> */
+    TO_LITERAL,     /* user@[192.0.2.1] */
     TO_LOCAL,
     TO_ELSEWHERE
 };
@@ -25,6 +27,7 @@ struct judgement {
     const char *text;
 };
 
+/* clang-format off */
 static const struct judgement judgements[] = {
     [TO_NOBODY] = { "no-recipient", 553, "5.1.3", "Recipient address is empty" },
     [TO_ROUTE] = { "source-route", 550, "5.7.1", "Source routes are not accepted" },
@@ -35,6 +38,7 @@ static const struct judgement judgements[] = {
     [TO_LOCAL] = { "local", 0, "", "" },
     [TO_ELSEWHERE] = { "not-local", 550, "5.7.1", "Relaying denied" },
 };
+/* clang-format on */
 
 static bool holds_any(struct str s, const char *set)
 {
@@ -79,7 +83,8 @@ static const char *permit(const struct relay_policy *relay, const struct envelop
     return network_list_holds(&relay->networks, &envelope->client.address) ? "relay-client" : NULL;
 }
 
-/* "not-local: other.example": the rule, and the domain or, when there is none, the address it was applied to. */
+/* "not-local: other.example": the rule, and the domain or, when there is none, the address it was applied to.
+ */
 static struct str explain(struct pass *pass, const char *rule, const struct path *path)
 {
     struct str what = path == NULL ? STR("") : path->domain.n > 0 ? path->domain : path->text;
@@ -104,6 +109,7 @@ static void run(struct pass *pass)
 
 #define RELAY(field) offsetof(struct policy, relay.field)
 
+/* clang-format off */
 static const struct option options[] = {
     { .section = "relay", .key = "domains", .type = OPTION_DOMAINS, .offset = RELAY(domains),
       .help = "The local domains: mail to them is accepted from anybody. *.example.org stands for every name below "
@@ -119,6 +125,7 @@ static const struct option options[] = {
       .help = "Accept recipients whose local part holds %, ! or @. Many mail servers read those as a route to another "
               "host, which makes them open relays behind your back." },
 };
+/* clang-format on */
 
 const struct check check_relay = {
     .name = "relay",
@@ -126,4 +133,6 @@ const struct check check_relay = {
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
+    .help = "Who may send mail to whom. Anybody may send to the local domains; only listed networks and authenticated "
+            "clients may send elsewhere.",
 };

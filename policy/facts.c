@@ -32,7 +32,9 @@ void facts_init(struct facts *facts, struct fact *table, size_t max, void *memor
     arena_init(&facts->arena, memory, size);
 }
 
-/* A session has tens of facts, a hundred at worst: comparing kinds and lengths first makes a walk cheap enough. */
+/* A session has tens of facts, a hundred at worst: comparing kinds and lengths first makes a walk cheap
+ * enough.
+ */
 static size_t find(const struct facts *facts, struct question q)
 {
     for (size_t i = 0; i < facts->n; i++)
@@ -48,10 +50,10 @@ const struct fact *facts_find(const struct facts *facts, struct question q)
     return i < facts->n ? &facts->fact[i] : NULL;
 }
 
-/* Room for `n` octets that is never NULL when it fits, and notes when it does not. */
+/* Room for `n` octets; NULL, and the table is full for good, when it does not fit. */
 static void *take(struct facts *facts, size_t n)
 {
-    void *room = arena_take(&facts->arena, n > 0 ? n : 1);
+    void *room = arena_take(&facts->arena, n);
 
     if (room == NULL)
         facts->limited = true;
@@ -60,20 +62,21 @@ static void *take(struct facts *facts, size_t n)
 
 static bool copy(struct facts *facts, struct str s, struct str *out)
 {
-    char *room = take(facts, s.n);
+    *out = s.n > 0 ? arena_copy(&facts->arena, s) : STR("");
+    if (out->p == NULL)
+        facts->limited = true;
+    return out->p != NULL;
+}
 
-    if (room == NULL)
-        return false;
-    if (s.n > 0)
-        memcpy(room, s.p, s.n);
-    *out = str_from(room, s.n);
-    return true;
+static bool is_full(const struct facts *facts)
+{
+    return facts->limited || facts->n == facts->max;
 }
 
 /* A new fact; its key lies in the arena already. NULL over a cap. */
 static struct fact *add(struct facts *facts, struct question q)
 {
-    if (facts->limited || facts->n == facts->max) {
+    if (is_full(facts)) {
         facts->limited = true;
         return NULL;
     }
@@ -93,7 +96,7 @@ static struct fact *find_or_add(struct facts *facts, struct question q)
 
 bool facts_ask(struct facts *facts, struct question q)
 {
-    return !facts->closed && facts_find(facts, q) == NULL && find_or_add(facts, q) != NULL;
+    return !facts->closed && find(facts, q) == facts->n && find_or_add(facts, q) != NULL;
 }
 
 static struct str *take_values(struct facts *facts, size_t n)
@@ -146,7 +149,7 @@ void facts_close(struct facts *facts)
 /* How a question reads that is not in the table. */
 static enum fact_state unlisted(const struct facts *facts)
 {
-    if (facts->limited || facts->n == facts->max)
+    if (is_full(facts))
         return FACT_LIMIT;
     return facts->closed ? FACT_TEMP : FACT_UNKNOWN;
 }
@@ -242,11 +245,10 @@ static void put_facts(struct writer *w, const struct facts *facts)
 {
     for (size_t i = 0; i < facts->n; i++)
         put_fact(w, &facts->fact[i]);
-    if (unlisted(facts) != FACT_UNKNOWN) {
-        put_text(w, "* ");
-        put_text(w, fact_state_name(unlisted(facts)));
-        put(w, '\n');
-    }
+    if (facts->closed)
+        put_text(w, "* TEMP\n");
+    if (is_full(facts))
+        put_text(w, "* LIMIT\n");
 }
 
 struct str facts_dump(const struct facts *facts, struct arena *arena)
@@ -303,8 +305,8 @@ static size_t quoted_length(struct str s)
     return at < s.n ? at + 1 : 0;
 }
 
-/* Cuts the next word off `*rest`, still in quotes if it is quoted. False at the end of the line or when it is malformed:
- * then `*rest` is empty or not.
+/* Cuts the next word off `*rest`, still in quotes if it is quoted. False at the end of the line or when it is
+ * malformed: then `*rest` is empty or not.
  */
 static bool next_word(struct str *rest, struct str *word)
 {
@@ -339,7 +341,7 @@ static bool copy_word(struct facts *facts, struct str word, struct str *out)
         size_t length = escape_length(str_skip(word, at));
 
         if (length == 4)
-            room[n++] = (char)(hex_digit(word.p[at + 2]) << 4 | hex_digit(word.p[at + 3]));
+            room[n++] = (char)(hex_digit(word.p[at + 2]) * 16 + hex_digit(word.p[at + 3]));
         else
             room[n++] = word.p[at + length - 1];
         at += length;

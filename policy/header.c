@@ -11,7 +11,9 @@ static bool is_name_octet(char c)
     return c > ' ' && c <= '~' && c != ':';
 }
 
-/* Length of the line at the front with its CRLF, or all of `text` when no CRLF ends it. A bare CR or LF is content. */
+/* Length of the line at the front with its CRLF, or all of `text` when no CRLF ends it. A bare CR or LF is
+ * content.
+ */
 static size_t line_length(struct str text)
 {
     size_t at = 0;
@@ -32,8 +34,8 @@ static bool ends_in_crlf(struct str s)
     return s.n >= 2 && s.p[s.n - 2] == '\r' && s.p[s.n - 1] == '\n';
 }
 
-/* Length of the field at the front: its line and every line after it that begins with a blank. A line of blanks alone is
- * such a line too (obs-FWS, RFC 5322 4.2), not the end of the section.
+/* Length of the field at the front: its line and every line after it that begins with a blank. A line of
+ * blanks alone is such a line too (obs-FWS, RFC 5322 4.2), not the end of the section.
  */
 static size_t field_length(struct str text)
 {
@@ -115,7 +117,9 @@ static size_t fws_length(struct str s)
     return at;
 }
 
-/* Length of the comment at the front, which starts at its "(". A counter, not recursion: nesting costs nothing. */
+/* Length of the comment at the front, which starts at its "(". A counter, not recursion: nesting costs
+ * nothing.
+ */
 static size_t comment_length(struct str s)
 {
     size_t depth = 0;
@@ -166,7 +170,9 @@ static bool read_token(struct str s, char *out, size_t size, size_t *n)
     return *n > 0;
 }
 
-/* The quoted string at the front, after its opening quote; a fold inside it is unfolded (RFC 5322 3.2.4, 2.2.3). */
+/* The quoted string at the front, after its opening quote; a fold inside it is unfolded (RFC 5322 3.2.4,
+ * 2.2.3).
+ */
 static bool read_quoted(struct str s, char *out, size_t size, size_t *n)
 {
     for (size_t at = 0; at < s.n; at++) {

@@ -47,7 +47,9 @@ static void outcome_clear(struct outcome *outcome)
     set_verdict(outcome, ACTION_ACCEPT, 0, "", "");
 }
 
-/* Runs the checks of this stage up to the first certain refusal. True when none of those before it is pending. */
+/* Runs the checks of this stage up to the first certain refusal. True when none of those before it is
+ * pending.
+ */
 static bool run_checks(const struct check *const *table, size_t n, struct pass *pass)
 {
     bool complete = true;
@@ -68,8 +70,13 @@ void policy_evaluate_with(const struct check *const *table, size_t n, const stru
                           struct arena *arena, struct outcome *outcome)
 {
     struct pass pass = {
-        .policy = policy, .stage = stage, .envelope = envelope, .message = message,
-        .facts = facts, .arena = arena, .outcome = outcome
+        .policy = policy,
+        .stage = stage,
+        .envelope = envelope,
+        .message = message,
+        .facts = facts,
+        .arena = arena,
+        .outcome = outcome,
     };
 
     outcome_clear(outcome);

@@ -46,7 +46,7 @@ struct route {
     int tls;                             /* enum south_tls */
     struct str tls_ca;                   /* PEM file; empty: no CA check */
     struct str tls_name;                 /* name expected in the certificate, and SNI */
-    struct str tls_fingerprint;          /* SHA-256 of the certificate, 64 hex digits */
+    struct str tls_fingerprint;          /* SHA-256 of the certificate, 64 lower-case hex digits; empty: none */
     int client_info;                     /* enum client_info */
 };
 
@@ -59,7 +59,7 @@ struct certificate {
 
 struct limits {
     uint64_t sessions, sessions_per_address;
-    uint64_t memory, message_memory;
+    uint64_t memory, message_memory;     /* over all workers; message_memory is shared evenly */
     uint64_t message_size, header_size, hold;
     uint64_t recipients, transactions;   /* per transaction; per session */
     uint64_t hops;
@@ -80,9 +80,9 @@ struct timeouts {
 struct config {
     struct str path;
     /* [server] */
-    struct str hostname;                 /* greeting, EHLO south, Received */
+    struct str hostname;                 /* as written; greeting, EHLO south, Received */
     struct str authserv_id;              /* default: hostname */
-    uint64_t workers;                    /* 0: one per core */
+    uint64_t workers;                    /* at least 1: "0" in the ini is settled when it is read */
     struct str user;                     /* dropped to after the ports are bound, when started as root */
     /* [tls] */
     int tls_min;                         /* 0: TLS 1.2, 1: TLS 1.3 */
@@ -92,7 +92,7 @@ struct config {
     struct network_list normalise;       /* clients whose framing is normalised whatever `framing` says */
     uint64_t min_data_rate;              /* octets per second */
     /* [auth] */
-    struct str_list auth_mechanisms;
+    struct str_list auth_mechanisms;     /* upper case */
     /* [log] */
     int log_format, log_target, log_level;
     struct limits limits;
@@ -107,20 +107,25 @@ struct config {
     void *memory;                        /* everything the slices point to */
 };
 
-/* Reads and checks `path` ("-": standard input). Errors are printed to `errors`, one a line, all of them. NULL when there was any.
+/* Reads and checks `path` ("-": standard input). Errors are printed to `errors`, one a line, all of them; NULL when there was
+ * any. Warnings go there, too, and change nothing. Whether the limits fit the memory is asked with config_prove_memory.
  */
 struct config *config_load(const char *path, FILE *errors);
 /* The same from text in memory, `name` standing for the file's name (tests, fuzzing, the demo). */
 struct config *config_parse(struct str text, const char *name, FILE *errors);
 void config_free(struct config *);
 
-/* All keys with defaults and help, as an ini file (`postern check --defaults`), or as the body of postern.ini(5). */
+/* All keys with defaults and help, as an ini file (`postern check --defaults`), or as the whole page postern.ini(5), of
+ * which proxy/man/postern.ini.5 is a copy.
+ */
 void config_print_defaults(FILE *);
 void config_print_manual(FILE *);
-/* The values in force, as an ini file (`postern check`). */
+/* The values in force, as an ini file that says the same again (`postern check`). */
 void config_print(const struct config *, FILE *);
 
-/* The memory proof: one line per item, and the sum against limits.memory. False when it does not fit. */
+/* The memory proof, in lines that an ini takes for comments: one per item, and the sum against limits.memory. False when it
+ * does not fit; a last line then says what would.
+ */
 bool config_prove_memory(const struct config *, FILE *);
 
 /* The route for a recipient domain (canonical; empty for <postmaster>): exact name first, then the longest wildcard, else

@@ -45,27 +45,58 @@ static inline uint64_t load_word(const char *p)
     return word;
 }
 
-/* A top bit is set in the result when an octet of the word is below 0x20 or above 0x7f. (The borrow of an octet below 0x20
- * may set bits above it, but then the answer is "yes" already.)
+/* A top bit is set in the result when an octet of the word is below 0x20 or above 0x7f. (The borrow of an octet
+ * below 0x20 may set bits above it, but then the answer is "yes" already.)
  */
 static inline uint64_t not_text(uint64_t word)
 {
     return ((word - EACH_OCTET(0x20)) | word) & EACH_OCTET(0x80);
 }
 
-/* The first odd octet at or after p. Whole words of printable ASCII are passed over as such; eight octets that are not
- * are looked at one by one (tabs, 8-bit text, the end of the line).
+/* Nonzero when an octet of the word is below `limit` (at most 0x80), by the same subtraction. */
+static inline uint64_t has_below(uint64_t word, uint64_t limit)
+{
+    return (word - EACH_OCTET(limit)) & ~word & EACH_OCTET(0x80);
+}
+
+/* Zero when none of the word's octets is odd: for text in UTF-8 or other 8-bit characters. */
+static inline uint64_t may_be_odd(uint64_t word)
+{
+    uint64_t nel = word ^ EACH_OCTET(0x85);
+    uint64_t separator = (word ^ EACH_OCTET(0xa8)) & ~EACH_OCTET(0x01); /* 0xa8 and 0xa9 */
+
+    return has_below(word, 0x20) | has_below(nel, 1) | has_below(separator, 1);
+}
+
+static const char *skip_text(const char *p, const char *end)
+{
+    while (end - p >= 16 && (not_text(load_word(p)) | not_text(load_word(p + 8))) == 0)
+        p += 16;
+    return end - p >= 8 && not_text(load_word(p)) == 0 ? p + 8 : p;
+}
+
+static const char *skip_wide_text(const char *p, const char *end)
+{
+    while (end - p >= 8 && may_be_odd(load_word(p)) == 0)
+        p += 8;
+    return p;
+}
+
+/* The first odd octet at or after p. Where the text in ASCII ends, it is most often the CR, so octets are looked at one by
+ * one; when eight of them were none, the text is 8-bit.
  */
 static const char *find_odd(const char *p, const char *end)
 {
     for (;;) {
-        while (end - p >= 16 && (not_text(load_word(p)) | not_text(load_word(p + 8))) == 0)
-            p += 16;
-        if (end - p >= 8 && not_text(load_word(p)) == 0)
-            p += 8;
-        for (int i = 0; i < 8; i++, p++)
-            if (p == end || is_odd[(unsigned char)*p])
+        const char *stop;
+
+        p = skip_text(p, end);
+        for (stop = end - p > 8 ? p + 8 : end; p < stop; p++)
+            if (is_odd[(unsigned char)*p])
                 return p;
+        if (p == end)
+            return p;
+        p = skip_wide_text(p, end);
     }
 }
 
@@ -212,6 +243,18 @@ static bool is_plain_crlf(const struct data_decoder *d, const char *run, const c
     return !is_lone_dot(recent_at(d, run, p), false);
 }
 
+/* True when the octet at p must not be handed out as it is, or not without a closer look. U+2028 and U+2029, the longest
+ * lenient line ends, have two octets between the dot and the one at p.
+ */
+static bool is_stop(const struct data_decoder *d, const char *run, const char *p)
+{
+    if (*p == '\n' || *p == '\0')
+        return true;
+    if (p - run >= 3 && p[-1] != '.' && p[-2] != '.' && p[-3] != '.')
+        return false;
+    return makes_lone_dot(recent_at(d, run, p), (unsigned char)*p);
+}
+
 /* Where the run of body octets that starts at `run` and can be handed out as it is ends: at the input's end, behind the
  * CRLF in front of a dot, or before an octet that take_odd() must look at.
  */
@@ -226,7 +269,7 @@ static const char *find_run_end(const struct data_decoder *d, const char *run, c
             p += 2;
             if (p < end && *p == '.' && !d->is_bdat)
                 return p;
-        } else if (*p == '\n' || *p == '\0' || makes_lone_dot(recent_at(d, run, p), (unsigned char)*p)) {
+        } else if (is_stop(d, run, p)) {
             return p;
         } else {
             p++;

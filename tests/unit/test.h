@@ -87,6 +87,7 @@ static inline int test_main(const struct test_case *tests, size_t n)
 {
     int passed = 0, failed = 0, skipped = 0;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not swallow what was found before it */
     for (size_t i = 0; i < n; i++) {
         test_now.test = tests[i].name;
         test_now.row = NULL;
