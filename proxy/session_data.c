@@ -395,7 +395,7 @@ static size_t bdat_input(struct session *s, struct str in)
     return chunk.n;
 }
 
-size_t data_input(struct session *s, struct str in)
+static size_t message_input(struct session *s, struct str in)
 {
     extend_time(s, in.n);
     if (s->swallow_left > 0)
@@ -408,4 +408,13 @@ size_t data_input(struct session *s, struct str in)
     if (s->wait == WAIT_BDAT)
         return bdat_input(s, in);
     return decode(s, in);
+}
+
+/* A stream that has nothing left to write south hears of no more room there: what just came must set it going again. */
+size_t data_input(struct session *s, struct str in)
+{
+    size_t used = message_input(s, in);
+
+    deliver_continue(s);
+    return used;
 }
