@@ -63,7 +63,7 @@ struct stream {
     bool fin;                    /* TCP FIN seen */
     bool ended, end_told;        /* orderly end of the peer's bytes */
     bool failed, failure_told;
-    bool broken;                 /* nothing can be written any more */
+    bool broken;                 /* the socket is of no use any more */
     bool closing, notified, shut, dead;
 };
 
@@ -141,19 +141,17 @@ static bool held_keep(struct held *h)
 
 /* --- Failure ------------------------------------------------------------------------------------------------------ */
 
-/* Told in the next turn: the failure may have happened within a call of the owner. */
+/* Told in the next turn, and input stays until then: this may be within a call of the owner, who may be looking at it. */
 static void fail(struct stream *s, const char *why)
 {
     if (s->failed)
         return;
     s->failed = true;
     s->why = why;
-    held_clear(&s->input);
-    held_clear(&s->cipher);
     schedule(s);
 }
 
-static void fail_write(struct stream *s, int error)
+static void fail_socket(struct stream *s, int error)
 {
     s->broken = true;
     fail(s, uv_strerror(error));
@@ -194,7 +192,7 @@ static void queue(struct stream *s, struct chain *chain, size_t limit)
     if (error == 0)
         return;
     s->queued = 0;
-    fail_write(s, error);
+    fail_socket(s, error);
 }
 
 /* Writes the first `*limit` octets of the chain; what the socket does not take now waits in a write of libuv. */
@@ -208,7 +206,7 @@ static void send_chain(struct stream *s, struct chain *chain, size_t *limit)
         int sent = uv_try_write(uv_of(s), bufs, n);
 
         if (sent < 0 && sent != UV_EAGAIN) {
-            fail_write(s, sent);
+            fail_socket(s, sent);
             return;
         }
         if (sent > 0) {
@@ -426,6 +424,16 @@ static void work(struct stream *s)
     watch(s);
 }
 
+static void tell_failure(struct stream *s)
+{
+    held_clear(&s->input);
+    held_clear(&s->cipher);
+    if (s->failure_told)
+        return;
+    s->failure_told = true;
+    raise_event(s, STREAM_FAILED);
+}
+
 static void on_turn(uv_idle_t *turn)
 {
     struct stream_loop *loop = turn->data;
@@ -438,12 +446,10 @@ static void on_turn(uv_idle_t *turn)
         struct stream *s = list;
 
         list_remove(s);
-        if (!s->failed) {
+        if (s->failed)
+            tell_failure(s);
+        else
             work(s);
-        } else if (!s->failure_told) {
-            s->failure_told = true;
-            raise_event(s, STREAM_FAILED);
-        }
     }
     if (loop->due == NULL)
         uv_idle_stop(turn);
@@ -506,7 +512,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf)
     else if (n == UV_EOF)
         s->fin = true;
     else
-        fail(s, uv_strerror((int)n));
+        fail_socket(s, (int)n);
     work(s);
 }
 
@@ -519,7 +525,7 @@ static void on_written(uv_write_t *request, int status)
     if (s->dead)
         return;
     if (status < 0) {
-        fail_write(s, status);
+        fail_socket(s, status);
     } else {
         chain_drop(s->queued_from, n);
         if (s->phase == CLEAR_LAST)
@@ -542,7 +548,7 @@ static void on_connected(uv_connect_t *request, int status)
     if (s->dead)
         return;
     if (status < 0) {
-        fail_write(s, status);
+        fail_socket(s, status);
         return;
     }
     s->phase = s->tls != NULL ? CLEAR_LAST : CLEAR;
@@ -645,19 +651,13 @@ static void close_step(struct stream *s)
 
 void stream_close(struct stream *s)
 {
-    bool alert = s->tls != NULL && tls_output(s->tls)->n > 0;
-
     detach(s);
     if (s->phase == CONNECTING || s->broken) {
         destroy(s, s->broken);
         return;
     }
-    if (s->failed && !alert) {
-        destroy(s, false);
-        return;
-    }
-    if (s->failed || s->phase == HANDSHAKE)
-        chain_clear(&s->rest); /* it cannot be sent in clear (T-1) */
+    if (s->phase == HANDSHAKE || (s->phase == SECURE && s->failed))
+        chain_clear(&s->rest); /* none of it may leave in clear (T-1): only an alert may */
     s->deadline = uv_now(s->loop->uv) + STREAM_CLOSE_MS;
     list_add(&s->loop->closing, s);
     if (!uv_is_active((uv_handle_t *)&s->loop->clock))
@@ -757,7 +757,7 @@ struct stream *stream_connect(struct stream_loop *loop, const struct endpoint *t
         return NULL;
     }
     if (error != 0)
-        fail_write(s, error);
+        fail_socket(s, error);
     return s;
 }
 
@@ -809,7 +809,7 @@ void stream_read(struct stream *s, bool on)
         return;
     if (s->input.s.n > 0)
         s->announce = true;
-    if (s->announce || s->more || s->fin || s->ended || !s->watching)
+    if (s->announce || s->more || !s->watching || ((s->fin || s->ended) && !s->end_told))
         schedule(s);
 }
 

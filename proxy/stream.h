@@ -64,8 +64,8 @@ void stream_consume(struct stream *, size_t n);
  * waiting here, raises STREAM_INPUT_READY again; otherwise each octet is announced once.
  */
 void stream_read(struct stream *, bool on);
-/* Writes from `out` as much as goes; the rest follows by itself, with STREAM_WRITTEN events. One chain per stream; it must
- * outlive the stream's last call.
+/* Writes from `out` as much as goes; the rest follows by itself, with STREAM_WRITTEN events. What leaves at once raises
+ * nothing: `out` is empty then. One chain per stream; it must outlive the stream's last call.
  */
 void stream_write(struct stream *, struct chain *out);
 /* Begins TLS once everything written so far has left; the stream frees `tls`. What is written later waits for the end of
