@@ -23,6 +23,7 @@ enum {
 static const struct {
     uint32_t first, last;
 } DISALLOWED[] = {
+    /* clang-format off */
     { 0x80, 0xB6 },        /* C1 controls, Latin-1 signs, soft hyphen; U+00B7 is CONTEXTO */
     { 0xB8, 0xDE },        /* Latin-1 signs and capital letters */
     { 0xF7, 0xF7 },        /* division sign */
@@ -69,6 +70,7 @@ static const struct {
     { 0x1F000, 0x1FAFF },  /* pictures, enclosed letters */
     { 0x1FBF0, 0x1FBF9 },  /* segmented digits */
     { 0xE0000, 0x10FFFF }, /* tags, variation selectors, private use */
+    /* clang-format on */
 };
 
 static bool is_disallowed(uint32_t code_point)
@@ -107,15 +109,7 @@ static struct str next_label(struct str *rest, bool *more)
 /* ---- Punycode, RFC 3492 ---- */
 
 /* Section 5: the parameters. */
-enum {
-    PUNY_BASE = 36,
-    PUNY_TMIN = 1,
-    PUNY_TMAX = 26,
-    PUNY_SKEW = 38,
-    PUNY_DAMP = 700,
-    PUNY_BIAS = 72,
-    PUNY_N = 0x80
-};
+enum { PUNY_BASE = 36, PUNY_TMIN = 1, PUNY_TMAX = 26, PUNY_SKEW = 38, PUNY_DAMP = 700, PUNY_BIAS = 72, PUNY_N = 0x80 };
 
 /* A label under construction; `full` says that it did not fit, which ends as "label over 63". */
 struct label_out {

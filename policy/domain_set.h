@@ -6,7 +6,7 @@
 
 /* "example.org" holds itself; "*.example.org" holds every name below it, at any depth, but not itself. */
 struct domain_entry {
-    struct str name;  /* canonical (domain_canonical); without the "*." */
+    struct str name; /* canonical (domain_canonical); without the "*." */
     bool is_wildcard;
 };
 

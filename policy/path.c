@@ -250,11 +250,8 @@ static enum path_error check_route(struct str route)
 
 static enum path_error check_domain(const struct parts *parts, enum path_kind kind)
 {
-    if (!parts->has_domain) {
-        bool is_postmaster = str_ieq(parts->local, STR("postmaster")) && parts->route.n == 0;
-
-        return kind == PATH_FORWARD && is_postmaster ? PATH_OK : PATH_NO_DOMAIN;
-    }
+    if (!parts->has_domain) /* a recipient without one is for the relay check to judge: <postmaster>, allow_unqualified */
+        return kind == PATH_FORWARD ? PATH_OK : PATH_NO_DOMAIN;
     if (at(parts->domain, '['))
         return address_literal_is_valid(parts->domain) ? PATH_OK : PATH_BAD_DOMAIN;
     return domain_check(parts->domain, PATH_UTF8);
@@ -383,8 +380,8 @@ static void print(const struct parts *parts, char room[PATH_ROOM], struct path *
     path->is_utf8 = !is_ascii(path->text);
 }
 
-enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
-                           struct path *path, size_t *used)
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
+                           size_t *used)
 {
     struct parts parts = { .is_null = false };
     struct str rest = in;

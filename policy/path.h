@@ -23,7 +23,8 @@ enum {
 
 enum path_kind {
     PATH_REVERSE, /* MAIL FROM: "<>" is the null reverse-path */
-    PATH_FORWARD  /* RCPT TO: "<>" is an error, "<postmaster>" has no domain (RFC 5321 4.1.1.3) */
+    PATH_FORWARD  /* RCPT TO: "<>" is an error, "<postmaster>" has no domain (RFC 5321 4.1.1.3),
+                   and any other name without one is left to the relay check */
 };
 
 enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local part and domain */ };
@@ -31,7 +32,7 @@ enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local p
 enum path_error {
     PATH_OK,
     PATH_SYNTAX,          /* not a path: brackets, blanks, comments, controls, a second @, bad UTF-8 ... */
-    PATH_NO_DOMAIN,       /* a local part alone, and it is not postmaster */
+    PATH_NO_DOMAIN,       /* a local part alone as a reverse-path */
     PATH_LOCAL_TOO_LONG,  /* over 64 octets as sent, quotes and backslashes included */
     PATH_DOMAIN_TOO_LONG, /* domain over 255 octets without its trailing dot, or an A-label over 63 */
     PATH_BAD_DOMAIN,      /* not a Domain or address-literal */
@@ -46,9 +47,9 @@ struct path {
     struct str domain;   /* as sent, no trailing dot; "[...]" for a literal; empty for <>, <postmaster> */
     struct str unquoted; /* the local part's real octets (quotes and backslashes removed) */
     bool is_null;
-    bool is_literal;     /* domain is an address-literal */
-    bool had_route;      /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
-    bool is_utf8;        /* some octet of `text` is not ASCII */
+    bool is_literal; /* domain is an address-literal */
+    bool had_route;  /* a source route was given and dropped (RFC 5321 4.1.1.3, appendix C) */
+    bool is_utf8;    /* some octet of `text` is not ASCII */
 };
 
 /* Parses the path at the front of `in`, which starts at its "<". `room` holds PATH_ROOM bytes and must
@@ -56,8 +57,8 @@ struct path {
  * consumed, up to and with ">"; what follows (a blank and parameters, the end, or garbage) is the caller's to
  * judge.
  */
-enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
-                           struct path *path, size_t *used);
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
+                           size_t *used);
 
 /* A domain in the form names are compared in: lower case, no trailing dot, U-labels as A-labels (RFC 5890,
  * RFC 3492; no mapping is applied: a label that is not in its normal form simply equals nothing). Writes at

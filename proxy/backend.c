@@ -30,6 +30,11 @@ bool backend_is_open(const struct backend *b)
     return b->state == BACKEND_READY || b->state == BACKEND_BODY;
 }
 
+bool backend_takes(const struct backend *b)
+{
+    return b->state == BACKEND_READY && (b->asked_n == 0 || (b->caps.bits & CAP_PIPELINING) != 0);
+}
+
 static enum backend_event end_with(struct backend *b, const char *why)
 {
     bool was_open = backend_is_open(b) || b->state == BACKEND_BROKEN;
@@ -393,7 +398,6 @@ void backend_mail(struct backend *b, const struct mail_command *mail, unsigned u
 {
     char line[COMMAND_ROOM];
 
-    backend_reset(b, now);
     b->in_transaction = true;
     ask(b, ASKED_MAIL, str_from(line, command_print_mail(mail, use, line, sizeof line)),
         b->config->timeouts.south_command, now);
@@ -469,12 +473,14 @@ static enum backend_event answered(struct backend *b, uint64_t now)
 
     if (!fits(what, b->reply.code))
         return refused(b, "back end desync: the reply does not fit the command");
+    if (b->asked_n == 1 && b->out->n > 0) /* X15: it cannot have read what it answers */
+        return refused(b, "back end desync: a reply to what is not sent yet");
     b->asked_n--;
     memmove(b->asked, b->asked + 1, b->asked_n * sizeof b->asked[0]);
     b->deadline = b->asked_n > 0 ? now + b->config->timeouts.south_command : NEVER;
     b->replied_to = what;
-    if (what == ASKED_RSET)
-        return b->reply.code == 250 ? BACKEND_IDLE : refused(b, "back end refuses RSET");
+    if (what == ASKED_RSET && b->reply.code != 250)
+        return refused(b, "back end refuses RSET");
     if (what == ASKED_END || (what == ASKED_MAIL && b->reply.code / 100 != 2))
         b->in_transaction = false;
     if (what == ASKED_DATA && b->reply.code == 354)

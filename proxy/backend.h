@@ -73,7 +73,7 @@ struct backend {
     uint64_t deadline;                   /* ms; UINT64_MAX: none */
     bool tls_done, xclient_done;
     bool start_tls;                      /* one-shot for the owner: begin the handshake, `out` is empty */
-    bool in_transaction;                 /* MAIL was given and the transaction has not ended: RSET before the next MAIL */
+    bool in_transaction;                 /* MAIL was given and its transaction has not ended: backend_reset is due */
     bool excess;                         /* bytes stood behind the last reply due: the next event is a loss (X16) */
     /* the last event: */
     enum backend_ask replied_to;
@@ -97,8 +97,8 @@ enum backend_event backend_input(struct backend *, struct str in, size_t *used, 
 /* Body bytes were queued or written: the block timer starts again, or rests while nothing waits in `out`. */
 void backend_progress(struct backend *, uint64_t now);
 
-/* Commands; allowed in READY (END and BDAT: in BODY). MAIL goes out behind an RSET when one is due. Several may be under way
- * when CAP_PIPELINING; otherwise one at a time.
+/* Commands; allowed in READY (END: in BODY). Several may be under way when CAP_PIPELINING; otherwise one at a time
+ * (backend_takes).
  */
 /* `use` masks the parameters that are passed on (enum mail_has, rcpt_has). */
 void backend_mail(struct backend *, const struct mail_command *, unsigned use, uint64_t now);
@@ -113,7 +113,8 @@ void backend_auth(struct backend *, struct str line, uint64_t now);
 void backend_reset(struct backend *, uint64_t now);   /* RSET now, if a transaction is open */
 void backend_quit(struct backend *, uint64_t now);
 
-bool backend_is_open(const struct backend *);         /* READY, BODY: commands can be given */
+bool backend_is_open(const struct backend *);         /* READY or BODY */
+bool backend_takes(const struct backend *);           /* a command can be given now */
 /* Reads an EHLO answer (text lines as in reply.text) into `caps`. */
 void backend_caps_read(struct str text, struct backend_caps *caps);
 

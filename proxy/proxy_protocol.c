@@ -65,8 +65,8 @@ static bool read_v1_endpoints(struct str line, bool is_v6, struct header *header
 
     /* the last field is all that is left, so a fifth one makes it a bad port */
     return read_v1_address(source, is_v6, &header->source.address) &&
-           read_v1_address(target, is_v6, &header->target.address) &&
-           read_v1_port(source_port, &header->source.port) && read_v1_port(line, &header->target.port);
+           read_v1_address(target, is_v6, &header->target.address) && read_v1_port(source_port, &header->source.port) &&
+           read_v1_port(line, &header->target.port);
 }
 
 /* `line` is what stands between "PROXY " and CRLF. */
@@ -109,9 +109,9 @@ static int v2_needs(unsigned char family)
 {
     switch (family) {
     case V2_UNSPEC: return 0;
-    case V2_TCP4:   return V2_INET;
-    case V2_TCP6:   return V2_INET6;
-    default:        return -1;
+    case V2_TCP4: return V2_INET;
+    case V2_TCP6: return V2_INET6;
+    default: return -1;
     }
 }
 
@@ -127,8 +127,8 @@ static bool v2_start_is_valid(struct str in)
         return false;
     if (in.n > 14 && (unsigned char)in.p[14] > (PROXY_HEADER_MAX - V2_FIXED) >> 8)
         return false;
-    return in.n < V2_FIXED || ((int)read_u16(in.p + 14) >= v2_needs(family) &&
-                               read_u16(in.p + 14) <= PROXY_HEADER_MAX - V2_FIXED);
+    return in.n < V2_FIXED ||
+           ((int)read_u16(in.p + 14) >= v2_needs(family) && read_u16(in.p + 14) <= PROXY_HEADER_MAX - V2_FIXED);
 }
 
 static void read_v2_inet(const char *p, struct header *header)
@@ -185,8 +185,7 @@ static enum proxy_event parse(struct str in, size_t *used, struct header *header
     return is_prefix(in, V1_SIGNATURE) || is_prefix(in, V2_SIGNATURE) ? PROXY_NEED : PROXY_INVALID;
 }
 
-enum proxy_event proxy_header_parse(struct str in, size_t *used, struct endpoint *source,
-                                    struct endpoint *target)
+enum proxy_event proxy_header_parse(struct str in, size_t *used, struct endpoint *source, struct endpoint *target)
 {
     struct header header;
     size_t consumed = 0;

@@ -20,6 +20,7 @@ static void addresses_and_their_text(void)
     static const struct {
         const char *claim, *in, *out;
     } rows[] = {
+        /* clang-format off */
         { "a dotted quad", "192.0.2.1", "192.0.2.1" },
         { "the smallest quad", "0.0.0.0", "0.0.0.0" },
         { "the largest quad", "255.255.255.255", "255.255.255.255" },
@@ -39,6 +40,7 @@ static void addresses_and_their_text(void)
         { "a gap for one group", "1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0" },
         { "a gap for the first group", "::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8" },
         { "no IPv4 below a zero tail", "::192.0.2.1", "::c000:201" },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -58,6 +60,7 @@ static void what_is_no_address(void)
         const char *claim;
         struct str in;
     } rows[] = {
+        /* clang-format off */
         { "nothing", IN("") },
         { "a name", IN("localhost") },
         { "three parts", IN("192.0.2") },
@@ -92,6 +95,7 @@ static void what_is_no_address(void)
         { "an IPv4 tail after seven groups", IN("1:2:3:4:5:6:7:1.2.3.4") },
         { "an IPv4 tail of three parts", IN("::192.0.2") },
         { "an IPv4 tail with leading zeros", IN("::ffff:192.0.2.01") },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -108,9 +112,11 @@ static void kinds_of_addresses(void)
         const char *in;
         bool is_v4, is_loopback;
     } rows[] = {
+        /* clang-format off */
         { "127.0.0.1", true, true },        { "127.255.0.1", true, true },  { "128.0.0.1", true, false },
         { "::ffff:127.0.0.1", true, true }, { "::1", false, true },         { "::2", false, false },
         { "::7f00:1", false, false },       { "2001:db8::1", false, false }, { "0.0.0.0", true, false },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -139,6 +145,7 @@ static void endpoints(void)
         uint16_t default_port;
         const char *out; /* NULL: refused */
     } rows[] = {
+        /* clang-format off */
         { "IPv4 and port", IN("192.0.2.1:25"), 0, "192.0.2.1:25" },
         { "IPv4 with the default port", IN("192.0.2.1"), 25, "192.0.2.1:25" },
         { "IPv6 and port", IN("[2001:db8::1]:65535"), 0, "[2001:db8::1]:65535" },
@@ -163,6 +170,7 @@ static void endpoints(void)
         { "empty brackets", IN("[]:25"), 0, NULL },
         { "text behind the brackets", IN("[::1]25"), 0, NULL },
         { "a name", IN("localhost:25"), 0, NULL },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -183,6 +191,7 @@ static void networks_and_who_is_in_them(void)
         const char *network, *address;
         bool holds;
     } rows[] = {
+        /* clang-format off */
         { "192.0.2.0/24", "192.0.2.255", true },    { "192.0.2.0/24", "192.0.3.0", false },
         { "192.0.2.0/24", "::ffff:192.0.2.9", true }, { "192.0.2.4/30", "192.0.2.7", true },
         { "192.0.2.4/30", "192.0.2.8", false },     { "192.0.2.1", "192.0.2.1", true },
@@ -196,6 +205,7 @@ static void networks_and_who_is_in_them(void)
         { "2001:db8::/33", "2001:db8:8000::", false }, { "2001:db8::1", "2001:db8::1", true },
         { "2001:db8::1", "2001:db8::2", false },    { "2001:db8::1/128", "2001:db8::", false },
         { "fe80::/10", "febf::1", true },           { "fe80::/10", "fec0::1", false },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -211,9 +221,11 @@ static void networks_and_who_is_in_them(void)
 static void what_is_no_network(void)
 {
     static const char *const rows[] = {
+        /* clang-format off */
         "", "/", "/24", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/024", "192.0.2.0/24/24",
         "192.0.2.0/255.255.255.0", "192.0.2.1/24", "192.0.2/24", "10.0.0.0/6", "0.0.0.1/0", "2001:db8::1/64",
         "2001:db8::/129", "2001:db8::/ 32", "[2001:db8::]/32", "2001:db8::/28", "::ffff:192.0.2.0/24",
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -255,10 +267,12 @@ static void check_like_libc(const char *text)
 static void every_prefix_and_mutation_is_read_as_libc_reads_it(void)
 {
     static const char *const samples[] = {
+        /* clang-format off */
         "192.0.2.1", "255.25.100.0", "2001:db8::1", "::ffff:192.0.2.1", "1:2:3:4:5:6:7:8",
         "1:2:3:4:5:6:1.2.3.4",
         "::", "1::", "fe80::a:b:c:d", "0:0:0:1::", "1:2:3::5:6:7:8", "10.20.30.40.50",
         "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+        /* clang-format on */
     };
 
     for (size_t s = 0; s < sizeof samples / sizeof samples[0]; s++)

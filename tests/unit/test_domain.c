@@ -14,6 +14,7 @@ static void canonical_names(void)
     static const struct {
         const char *claim, *in, *out;
     } rows[] = {
+        /* clang-format off */
         { "case does not matter (RFC 4343)", "Example.ORG", "example.org" },
         { "a trailing dot does not matter (RFC 1034 3.1)", "example.org.", "example.org" },
         { "an A-label is compared as its letters", "XN--BCHER-KVA.example", "xn--bcher-kva.example" },
@@ -43,6 +44,7 @@ static void canonical_names(void)
         { "a label of 63 octets", LABEL63 ".x", LABEL63 ".x" },
         { "a name of 253 octets", THREE63 "." SIXTY "a", THREE63 "." SIXTY "a" },
         { "a name of 253 octets and its dot", THREE63 "." SIXTY "a.", THREE63 "." SIXTY "a" },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -64,6 +66,7 @@ static void what_has_no_canonical_form(void)
         const char *claim;
         struct str in;
     } rows[] = {
+        /* clang-format off */
         { "nothing", IN("") },
         { "the root", IN(".") },
         { "an empty label", IN("a..b") },
@@ -92,6 +95,7 @@ static void what_has_no_canonical_form(void)
         { "U+2028, a line end to some", IN("a\xE2\x80\xA8" "b") },
         { "U+0085, a line end to some", IN("a\xC2\x85" "b") },
         { "a U-label that begins as an A-label (RFC 5891 4.2.3.1)", IN("xn--b\xC3\xBC" "cher") },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -110,6 +114,7 @@ static void domains_of_mail(void)
         enum path_error without_utf8, with_utf8;
         struct str in;
     } rows[] = {
+        /* clang-format off */
         { "letters, digits and hyphens (RFC 5321 4.1.2)", PATH_OK, PATH_OK, IN("mx-1.Example.org") },
         { "one label", PATH_OK, PATH_OK, IN("localhost") },
         { "digits alone", PATH_OK, PATH_OK, IN("192.0.2.1") },
@@ -135,6 +140,7 @@ static void domains_of_mail(void)
           IN(SIXTY "\xC3\xBC") },
         { "256 octets", PATH_DOMAIN_TOO_LONG, PATH_DOMAIN_TOO_LONG, IN(THREE63 "." SIXTY ".abc") },
         { "long and bad is bad", PATH_BAD_DOMAIN, PATH_BAD_DOMAIN, IN(LABEL63 "d..a") },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -152,6 +158,7 @@ static void address_literals(void)
         bool is_valid;
         struct str in;
     } rows[] = {
+        /* clang-format off */
         { "IPv4 (RFC 5321 4.1.3)", true, IN("[192.0.2.1]") },
         { "IPv6", true, IN("[IPv6:2001:db8::1]") },
         { "the tag in any case (RFC 5234 2.3)", true, IN("[ipv6:::1]") },
@@ -171,6 +178,7 @@ static void address_literals(void)
         { "a zone (RFC 4007)", false, IN("[IPv6:fe80::1%eth0]") },
         { "NUL", false, IN("[192.0.2.1\0]") },
         { "text behind it", false, IN("[192.0.2.1].") },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -253,8 +261,15 @@ static void check_any(const char *p, size_t n)
 static void every_prefix_and_mutation_is_safe(void)
 {
     static const struct str samples[] = {
-        IN("Example.org."), IN("b\xC3\xBC" "cher.example"), IN("\xF0\xA0\xAE\xB7.\xE6\x97\xA5\xE6\x9C\xAC"),
-        IN("xn--bcher-kva._a"), IN("[IPv6:2001:db8::192.0.2.1]"), IN("a\xE3\x80\x82" "b"), IN(LABEL63 ".x"),
+        IN("Example.org."),
+        IN("b\xC3\xBC"
+           "cher.example"),
+        IN("\xF0\xA0\xAE\xB7.\xE6\x97\xA5\xE6\x9C\xAC"),
+        IN("xn--bcher-kva._a"),
+        IN("[IPv6:2001:db8::192.0.2.1]"),
+        IN("a\xE3\x80\x82"
+           "b"),
+        IN(LABEL63 ".x"),
     };
     char mutant[128];
 
@@ -272,13 +287,8 @@ static void every_prefix_and_mutation_is_safe(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(canonical_names),
-    TEST(what_has_no_canonical_form),
-    TEST(domains_of_mail),
-    TEST(address_literals),
-    TEST(every_code_point_is_decoded),
-    TEST(only_shortest_forms_are_decoded),
-    TEST(whole_slices_of_utf8),
-    TEST(every_prefix_and_mutation_is_safe),
+    TEST(canonical_names),      TEST(what_has_no_canonical_form),        TEST(domains_of_mail),
+    TEST(address_literals),     TEST(every_code_point_is_decoded),       TEST(only_shortest_forms_are_decoded),
+    TEST(whole_slices_of_utf8), TEST(every_prefix_and_mutation_is_safe),
 };
 TEST_MAIN(tests)

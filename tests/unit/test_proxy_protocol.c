@@ -8,7 +8,7 @@
 #define IN(literal) STR_INIT(literal)
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define V4 "\xC0\x00\x02\x01\xC6\x33\x64\x02\xDD\xD5\x00\x19"
-#define V6                                               \
+#define V6 \
     "\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01" \
     "\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x02" \
     "\xDD\xD5\x00\x19"
@@ -25,6 +25,7 @@ static const struct row {
     size_t used;
     const char *source, *target;
 } rows[] = {
+    /* clang-format off */
     { "TCP over IPv4 (2.1)", PROXY_READY,
       IN("PROXY TCP4 192.0.2.1 198.51.100.2 56789 25\r\n"), 44, "192.0.2.1:56789", "198.51.100.2:25" },
     { "TCP over IPv6 (2.1)", PROXY_READY,
@@ -101,6 +102,7 @@ static const struct row {
     { "longer than we read", PROXY_INVALID, IN(SIGNATURE "\x21\x11\x02\x09"), 0, NULL, NULL },
     { "LOCAL longer than we read", PROXY_INVALID, IN(SIGNATURE "\x20\x00\xFF\xFF"), 0, NULL, NULL },
     { "the signature in text (its NUL missing)", PROXY_INVALID, IN("\r\n\r\n\r\nQUIT\n"), 0, NULL, NULL },
+    /* clang-format on */
 };
 
 static void headers(void)
@@ -186,6 +188,7 @@ static void printed_headers(void)
         const char *claim, *source, *target;
         struct str v1, v2;
     } prints[] = {
+        /* clang-format off */
         { "IPv4", "192.0.2.1:56789", "198.51.100.2:25", IN("PROXY TCP4 192.0.2.1 198.51.100.2 56789 25\r\n"),
           IN(SIGNATURE "\x21\x11\x00\x0C" V4) },
         { "IPv6", "[2001:db8::1]:56789", "[2001:db8::2]:25",
@@ -199,6 +202,7 @@ static void printed_headers(void)
           IN("PROXY TCP6 " LONG6 " " LONG6 " 65535 65535\r\n"),
           IN(SIGNATURE "\x21\x21\x00\x24" "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"
              "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF") },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof prints / sizeof prints[0]; i++)
@@ -210,8 +214,7 @@ static void printed_headers(void)
 
             CHECK_ROW(prints[i].claim);
             CHECK(str_eq(str_from(out, n), version == 1 ? prints[i].v1 : prints[i].v2));
-            CHECK_EQ_INT(proxy_header_parse(str_from(out, n), &used, &source_back, &target_back),
-                         PROXY_READY);
+            CHECK_EQ_INT(proxy_header_parse(str_from(out, n), &used, &source_back, &target_back), PROXY_READY);
             CHECK_EQ_INT(used, n);
             CHECK(address_eq(&source.address, &source_back.address) && source.port == source_back.port);
             CHECK(address_eq(&target.address, &target_back.address) && target.port == target_back.port);

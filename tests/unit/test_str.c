@@ -13,6 +13,7 @@ static void comparisons(void)
         struct str a, b;
         bool eq, ieq, istarts, iends;
     } rows[] = {
+        /* clang-format off */
         { IN("abc"), IN("abc"), true, true, true, true },
         { IN("aBc"), IN("AbC"), false, true, true, true },
         { IN("abc"), IN("AB"), false, false, true, false },
@@ -26,6 +27,7 @@ static void comparisons(void)
         { IN("[{"), IN("{["), false, false, false, false },
         { IN("@"), IN("`"), false, false, false, false },
         { IN("\xC4"), IN("\xE4"), false, false, false, false },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -57,8 +59,10 @@ static void trims_blanks(void)
         struct str in;
         const char *out;
     } rows[] = {
+        /* clang-format off */
         { IN(" \t a b\t"), "a b" }, { IN("ab"), "ab" },       { IN(" \t "), "" },
         { IN(""), "" },             { { NULL, 0 }, "" },      { IN("\r\na "), "\r\na" },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -92,6 +96,7 @@ static void reads_numbers(void)
         unsigned long long max, value;
         bool ok;
     } rows[] = {
+        /* clang-format off */
         { IN("0"), 0, 0, true },
         { IN("255"), 255, 255, true },
         { IN("256"), 255, 0, false },
@@ -111,6 +116,7 @@ static void reads_numbers(void)
         { IN("1e3"), 2000, 0, false },
         { IN("0x1"), 255, 0, false },
         { IN("\xB2"), 255, 0, false },
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -1,0 +1,164 @@
+#include "policy.h"
+
+/* The order of judgement: of two checks that would refuse, the one further up gives the reply. */
+const struct check *const policy_checks[] = {
+    &check_relay,
+};
+const size_t policy_checks_n = sizeof policy_checks / sizeof *policy_checks;
+
+static const char *const stage_names[STAGES] = {
+    [AT_CONNECT] = "connect", [AT_HELO] = "helo",       [AT_MAIL] = "mail", [AT_RCPT] = "rcpt",
+    [AT_DATA] = "data",       [AT_HEADERS] = "headers", [AT_END] = "end",
+};
+
+enum { ACTIONS = ACTION_REJECT + 1 };
+
+static const char *const action_names[ACTIONS] = {
+    [ACTION_ACCEPT] = "accept",
+    [ACTION_QUARANTINE] = "quarantine",
+    [ACTION_TEMPFAIL] = "tempfail",
+    [ACTION_REJECT] = "reject",
+};
+
+const char *stage_name(enum stage stage)
+{
+    return (size_t)stage < STAGES ? stage_names[stage] : "?";
+}
+
+const char *action_name(enum action action)
+{
+    return (size_t)action < ACTIONS ? action_names[action] : "?";
+}
+
+/* ---- one pass ---- */
+
+static void set_verdict(struct outcome *outcome, enum action action, int code, const char *enhanced, const char *text)
+{
+    outcome->verdict = (struct verdict){
+        .action = action, .code = code, .enhanced = enhanced, .text = str_of(text), .check = "", .reason = STR_INIT("")
+    };
+}
+
+/* The arrays stay as they are: only their first n elements mean anything. */
+static void outcome_clear(struct outcome *outcome)
+{
+    outcome->decided = false;
+    outcome->questions = outcome->findings = outcome->effects = 0;
+    set_verdict(outcome, ACTION_ACCEPT, 0, "", "");
+}
+
+/* Runs the checks of this stage up to the first certain refusal. True when none of those before it is
+ * pending.
+ */
+static bool run_checks(const struct check *const *table, size_t n, struct pass *pass)
+{
+    bool complete = true;
+
+    for (size_t i = 0; i < n && !pass->refused; i++) {
+        if (!(table[i]->stages & 1u << pass->stage))
+            continue;
+        pass->pending = false;
+        table[i]->run(pass);
+        if (pass->pending && !pass->refused)
+            complete = false;
+    }
+    return complete;
+}
+
+void policy_evaluate_with(const struct check *const *table, size_t n, const struct policy *policy, enum stage stage,
+                          const struct envelope *envelope, const struct message *message, const struct facts *facts,
+                          struct arena *arena, struct outcome *outcome)
+{
+    struct pass pass = {
+        .policy = policy,
+        .stage = stage,
+        .envelope = envelope,
+        .message = message,
+        .facts = facts,
+        .arena = arena,
+        .outcome = outcome,
+    };
+
+    outcome_clear(outcome);
+    outcome->decided = run_checks(table, n, &pass);
+    if (outcome->decided) {
+        outcome->questions = 0; /* a check may have asked on after its refusal */
+    } else {
+        set_verdict(outcome, ACTION_TEMPFAIL, 451, "4.3.0", "Not decided yet");
+        outcome->effects = 0;
+    }
+}
+
+void policy_evaluate(const struct policy *policy, enum stage stage, const struct envelope *envelope,
+                     const struct message *message, const struct facts *facts, struct arena *arena,
+                     struct outcome *outcome)
+{
+    policy_evaluate_with(policy_checks, policy_checks_n, policy, stage, envelope, message, facts, arena, outcome);
+}
+
+/* ---- what a check may do ---- */
+
+static bool keep_key(struct pass *pass, struct str *key)
+{
+    struct str kept = key->n > 0 ? arena_copy(pass->arena, *key) : STR("");
+
+    *key = kept;
+    return kept.p != NULL;
+}
+
+/* What does not fit is not lost: this pass is undecided anyway, and asks again when it comes round. */
+static void note_question(struct pass *pass, struct question q)
+{
+    struct outcome *outcome = pass->outcome;
+
+    for (size_t i = 0; i < outcome->questions; i++)
+        if (outcome->question[i].kind == q.kind && str_eq(outcome->question[i].key, q.key))
+            return;
+    if (outcome->questions < OUTCOME_QUESTIONS_MAX && keep_key(pass, &q.key))
+        outcome->question[outcome->questions++] = q;
+}
+
+const struct fact *pass_ask(struct pass *pass, enum ask kind, struct str key)
+{
+    static const struct fact temp = { .state = FACT_TEMP }, limit = { .state = FACT_LIMIT };
+    struct question q = { kind, key };
+    const struct fact *fact = pass->facts != NULL ? facts_find(pass->facts, q) : NULL;
+    enum fact_state state;
+
+    if (fact != NULL && fact->state != FACT_UNKNOWN)
+        return fact;
+    state = fact != NULL ? FACT_UNKNOWN : pass->facts != NULL ? facts_state(pass->facts, q) : FACT_TEMP;
+    if (state != FACT_UNKNOWN)
+        return state == FACT_LIMIT ? &limit : &temp;
+    pass->pending = true;
+    if (fact == NULL)
+        note_question(pass, q);
+    return NULL;
+}
+
+void pass_find(struct pass *pass, const struct check *check, const char *result, struct str detail)
+{
+    struct outcome *outcome = pass->outcome;
+
+    if (outcome->findings < OUTCOME_FINDINGS_MAX)
+        outcome->finding[outcome->findings++] = (struct finding){ check->name, result, detail };
+}
+
+void pass_effect(struct pass *pass, enum ask kind, struct str key, uint64_t units)
+{
+    struct outcome *outcome = pass->outcome;
+
+    if (outcome->effects < OUTCOME_EFFECTS_MAX && keep_key(pass, &key))
+        outcome->effect[outcome->effects++] = (struct effect){ kind, key, units };
+}
+
+void pass_refuse(struct pass *pass, const struct check *check, int code, const char *enhanced, const char *text,
+                 struct str reason)
+{
+    if (pass->pending || pass->refused)
+        return;
+    pass->refused = true;
+    set_verdict(pass->outcome, code < 500 ? ACTION_TEMPFAIL : ACTION_REJECT, code, enhanced, text);
+    pass->outcome->verdict.check = check->name;
+    pass->outcome->verdict.reason = reason;
+}

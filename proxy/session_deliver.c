@@ -1,0 +1,178 @@
+#include <stdio.h>
+
+#include "session_state.h"
+#include "trace.h"
+
+enum { BDAT_PIECE = 32768 };
+
+bool stream_is_full(const struct session *s)
+{
+    return s->tx->flow == FLOW_ASKED || s->tx->message.body.n + s->wants.south.out.n > STREAM_WINDOW;
+}
+
+static uint64_t time_to_answer(const struct session *s)
+{
+    uint64_t spent = s->env->now - s->tx->received_at;
+    uint64_t left = spent < ANSWER_WITHIN_MS ? ANSWER_WITHIN_MS - spent : 0;
+    uint64_t most = s->env->config->timeouts.south_end;
+
+    return left < most ? left : most;
+}
+
+static struct trace trace_of(const struct session *s, char *id, size_t size)
+{
+    const struct transaction *tx = s->tx;
+    int n = snprintf(id, size, "%s.%u", s->peer.id, tx->number);
+
+    return (struct trace){
+        .hostname = s->env->config->hostname,
+        .helo = str_from(s->helo, s->helo_n),
+        .client = s->peer.client,
+        .is_esmtp = s->is_esmtp,
+        .is_utf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0,
+        .is_authenticated = s->is_authenticated,
+        .tls = s->is_tls ? &s->tls : NULL,
+        .id = str_from(id, (size_t)n),
+        .only_recipient = str_from(tx->first_rcpt, tx->recipients == 1 ? tx->first_rcpt_n : 0),
+        .now = s->env->unix_ms / 1000,
+    };
+}
+
+/* Our trace fields and the header section, in front of everything else of the message (F-5). */
+static bool put_front(struct session *s, struct chain *out)
+{
+    struct transaction *tx = s->tx;
+    char id[SESSION_ID_MAX + 16], received[TRACE_MAX];
+    struct trace trace = trace_of(s, id, sizeof id);
+    size_t n = trace_received(&trace, received);
+
+    if (tx->front_sent)
+        return true;
+    tx->front_sent = true;
+    return chain_put(out, &s->env->messages, str_from(received, n), CHAIN_FORCE) &&
+           trace_put_header(message_header(&tx->message), s->env->config->authserv_id, tx->message.is_raw, out,
+                            &s->env->messages, &tx->removed_results);
+}
+
+/* Half a message must not be ended by mistake: without memory for its front the connection is cut. */
+static void out_of_memory(struct session *s)
+{
+    doom(s, 451, "4.3.0", "Out of memory, try again", "memory", "out of memory");
+    if (s->tx->received)
+        finish_refused(s);
+}
+
+static void continue_data(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct chain *out = &s->wants.south.out;
+
+    if (!put_front(s, out)) {
+        out_of_memory(s);
+        return;
+    }
+    if (tx->accepted) {
+        chain_move(out, &tx->message.body);
+        tx->flow = FLOW_ENDED; /* only here, after the verdict */
+        backend_end(s->backend, time_to_answer(s), s->env->now);
+        return;
+    }
+    if (out->n < STREAM_WINDOW)
+        chain_move_some(out, &tx->message.body, STREAM_WINDOW - out->n);
+    backend_progress(s->backend, s->env->now);
+}
+
+/* RFC 3030: one chunk under way at a time; LAST is the end of data and goes only with the verdict. */
+static void continue_bdat(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct chain piece = { 0 };
+
+    if (tx->bdat_under_way || (!tx->accepted && tx->message.body.n < BDAT_PIECE))
+        return;
+    if (!put_front(s, &piece)) {
+        chain_clear(&piece);
+        out_of_memory(s);
+        return;
+    }
+    chain_move(&piece, &tx->message.body);
+    if (tx->accepted)
+        tx->flow = FLOW_ENDED;
+    tx->bdat_under_way = true;
+    backend_bdat(s->backend, piece.n, tx->accepted,
+                 tx->accepted ? time_to_answer(s) : s->env->config->timeouts.south_block, s->env->now);
+    chain_move(&s->wants.south.out, &piece);
+}
+
+void deliver_continue(struct session *s)
+{
+    if (s->tx == NULL || s->tx->flow != FLOW_OPEN)
+        return;
+    if (s->tx->message.is_raw)
+        continue_bdat(s);
+    else
+        continue_data(s);
+}
+
+void stream_begin(struct session *s)
+{
+    struct transaction *tx = s->tx;
+
+    if (tx->flow != FLOW_HELD || tx->doom.is_set)
+        return;
+    if (tx->message.is_raw) {
+        tx->flow = FLOW_OPEN;
+        deliver_continue(s);
+    } else {
+        tx->flow = FLOW_ASKED;
+        backend_data(s->backend, s->env->now);
+    }
+}
+
+void deliver(struct session *s)
+{
+    stream_begin(s);
+    deliver_continue(s);
+}
+
+static void finished(struct session *s)
+{
+    transaction_end(s);
+    if (s->wait != WAIT_NOTHING)
+        await_client(s, WAIT_COMMAND);
+}
+
+void delivered(struct session *s, const struct reply *south)
+{
+    struct session_env *env = s->env;
+    struct reply north = *south;
+
+    if (south->code / 100 == 2) {
+        north.code = 250;
+        env->accepted++;
+        s->accepted++;
+        s->junk = 0;
+        s->accept_unsent = true;
+        say_reply(s, &north);
+        log_transaction(s, s->north_gone ? "accepted, reply undeliverable" : "accepted", &north, south);
+    } else {
+        say_reply(s, &north);
+        log_transaction(s, south->code / 100 == 4 ? "tempfailed" : "rejected", &north, south);
+    }
+    finished(s);
+}
+
+void finish_refused(struct session *s)
+{
+    struct reply reply = doom_reply(s->tx);
+    bool is_permanent = reply.code / 100 == 5;
+
+    if (is_permanent)
+        s->env->refused++;
+    else
+        s->env->tempfailed++;
+    s->errors++;
+    say_reply(s, &reply);
+    log_transaction(s, is_permanent ? "rejected" : "tempfailed", &reply, NULL);
+    finished(s);
+}

@@ -1,0 +1,186 @@
+#include <stdio.h>
+
+#include "session_state.h"
+
+enum { REPLY_ROOM = 8192 };
+
+struct str session_id(const struct session *s)
+{
+    return str_of(s->peer.id);
+}
+
+/* A reply that cannot be printed for want of memory must not leave the client waiting or guessing: the connection is reset,
+ * which every client takes for "try again".
+ */
+static void put_reply(struct session *s, const struct reply *reply)
+{
+    char out[REPLY_ROOM];
+    struct str id = reply->code >= 400 ? session_id(s) : STR("");
+    size_t n;
+
+    if (s->north_gone || s->wants.north.end != LEG_OPEN)
+        return;
+    n = reply_print(reply, id, out, sizeof out);
+    if (n > 0 && chain_put(&s->wants.north.out, &s->env->control, str_from(out, n), CHAIN_FORCE))
+        return;
+    s->north_gone = true;
+    s->wants.north.end = LEG_RESET;
+    leave(s, "out of memory");
+}
+
+void say(struct session *s, int code, const char *enhanced, const char *text)
+{
+    put_reply(s, &(struct reply){ code, str_of(enhanced), str_of(text) });
+}
+
+/* RFC 2034 4: with ENHANCEDSTATUSCODES every 2xx, 4xx and 5xx has one; a back end that gave none gets the general one. */
+void say_reply(struct session *s, const struct reply *reply)
+{
+    static const char *const general[] = { "2.0.0", "", "4.0.0", "5.0.0" };
+    struct reply r = *reply;
+
+    if (r.enhanced.n == 0 && r.code >= 200 && r.code < 600)
+        r.enhanced = str_of(general[r.code / 100 - 2]);
+    put_reply(s, &r);
+}
+
+static void log_names(struct session *s)
+{
+    const struct transaction *tx = s->tx;
+
+    log_str(s->env->log, "id", session_id(s));
+    if (tx != NULL)
+        log_num(s->env->log, "tx", tx->number);
+    log_endpoint(s->env->log, "client", &s->peer.client);
+    log_str(s->env->log, "helo", str_from(s->helo, s->helo_n));
+    if (tx != NULL)
+        log_str(s->env->log, "from", tx->mail.mail.path.text);
+}
+
+static void log_reply(struct session *s, const char *key, const struct reply *reply)
+{
+    char text[600];
+    struct str line = str_from(reply->text.p, str_find(reply->text, '\n'));
+    int n = snprintf(text, sizeof text, "%d %.*s%s%.*s", reply->code, STR_ARG(reply->enhanced),
+                     reply->enhanced.n > 0 ? " " : "", (int)(line.n < 500 ? line.n : 500), line.p);
+
+    log_str(s->env->log, key, str_from(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1));
+}
+
+void log_refusal(struct session *s, const struct reply *reply, const char *check, struct str reason)
+{
+    struct log *log = s->env->log;
+
+    log_begin(log, LOG_INFO, "refused");
+    log_names(s);
+    if (s->tx != NULL && s->tx->rcpt.verb == VERB_RCPT)
+        log_str(log, "to", s->tx->rcpt.rcpt.path.text);
+    log_reply(s, "reply", reply);
+    log_text(log, "check", check);
+    log_str(log, "reason", reason);
+    log_end(log);
+}
+
+void refuse_reply(struct session *s, const struct reply *reply, const char *check, struct str reason)
+{
+    log_refusal(s, reply, check, reason);
+    say_reply(s, reply);
+    if (++s->errors > s->env->config->limits.errors)
+        leave_with(s, "4.7.0", "Too many errors", "too many errors");
+}
+
+void refuse(struct session *s, int code, const char *enhanced, const char *text, const char *check, struct str reason)
+{
+    refuse_reply(s, &(struct reply){ code, str_of(enhanced), str_of(text) }, check, reason);
+}
+
+void refuse_verdict(struct session *s, const struct verdict *v)
+{
+    refuse_reply(s, &(struct reply){ v->code, str_of(v->enhanced), v->text }, v->check, v->reason);
+}
+
+void leave(struct session *s, const char *reason)
+{
+    if (s->wait == WAIT_NOTHING)
+        return;
+    s->wait = WAIT_NOTHING;
+    s->end_reason = reason;
+    if (s->wants.north.end == LEG_OPEN)
+        s->wants.north.end = LEG_CLOSE;
+    transaction_drop(s);
+    south_quit(s);
+}
+
+/* RFC 5321 3.8: 421 says that the server closes, and that nothing is wrong with the mail. */
+void leave_with(struct session *s, const char *enhanced, const char *text, const char *reason)
+{
+    if (s->wait == WAIT_NOTHING)
+        return;
+    say(s, 421, enhanced, text);
+    leave(s, reason);
+}
+
+static const char *protocol_name(const struct session *s)
+{
+    if (!s->is_esmtp)
+        return "SMTP";
+    return s->is_tls ? (s->is_authenticated ? "ESMTPSA" : "ESMTPS") : "ESMTP";
+}
+
+static void log_backend(struct session *s, const struct reply *south)
+{
+    struct log *log = s->env->log;
+
+    if (s->backend != NULL)
+        log_endpoint(log, "backend", s->backend->server);
+    if (south != NULL)
+        log_reply(s, "backend_reply", south);
+}
+
+void log_transaction(struct session *s, const char *outcome, const struct reply *north, const struct reply *south)
+{
+    struct log *log = s->env->log;
+    const struct transaction *tx = s->tx;
+
+    log_begin(log, LOG_INFO, "transaction");
+    log_names(s);
+    log_str(log, "to", str_from(tx->first_rcpt, tx->first_rcpt_n));
+    log_num(log, "recipients", (int64_t)tx->recipients);
+    log_num(log, "size", (int64_t)tx->message.size);
+    log_text(log, "protocol", protocol_name(s));
+    if (s->is_tls)
+        log_text(log, "tls", s->tls.version);
+    log_text(log, "outcome", outcome);
+    if (north != NULL)
+        log_reply(s, "reply", north);
+    if (tx->doom.is_set) {
+        log_text(log, "check", tx->doom.check);
+        log_text(log, "reason", tx->doom.reason);
+    }
+    log_backend(s, south);
+    if (tx->removed_results > 0)
+        log_num(log, "forged_results_removed", tx->removed_results);
+    log_num(log, "ms", (int64_t)(s->env->now - tx->begun_at));
+    log_end(log);
+}
+
+void log_connection(struct session *s)
+{
+    struct log *log = s->env->log;
+
+    log_begin(log, LOG_INFO, "connection");
+    log_str(log, "id", session_id(s));
+    log_endpoint(log, "client", &s->peer.client);
+    log_str(log, "listener", s->peer.listener->name);
+    log_str(log, "helo", str_from(s->helo, s->helo_n));
+    if (s->is_tls) {
+        log_text(log, "tls", s->tls.version);
+        log_text(log, "cipher", s->tls.cipher);
+    }
+    log_num(log, "transactions", s->transactions);
+    log_num(log, "accepted", s->accepted);
+    log_num(log, "errors", s->errors);
+    log_text(log, "end", s->end_reason != NULL ? s->end_reason : "dropped");
+    log_num(log, "ms", (int64_t)(s->env->now - s->begun_at));
+    log_end(log);
+}

@@ -1,0 +1,223 @@
+/* The inside of a session, shared by the session_*.c files and seen by nobody else.
+ *
+ *   session.c          life, events from the driver, what is wanted next, time
+ *   session_command.c  the command table and the commands without a transaction
+ *   session_envelope.c MAIL, RCPT, RSET, and opening the back end
+ *   session_data.c     DATA and BDAT: receiving the message
+ *   session_deliver.c  streaming and handing over: everything that puts message bytes south
+ *   session_auth.c     AUTH, relayed line by line
+ *   session_south.c    what the back end's events mean for the client
+ *   session_policy.c   asking the policy and going on with its verdict
+ *   session_reply.c    replies and log lines
+ *
+ * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its own, made
+ * at MAIL and freed whole, so that nothing of it survives a reset (P-13).
+ */
+#ifndef PROXY_SESSION_STATE_H
+#define PROXY_SESSION_STATE_H
+
+#include "message.h"
+#include "session.h"
+#include "smtp_data.h"
+
+enum wait {
+    WAIT_COMMAND, /* a command line */
+    WAIT_TLS,     /* the handshake with the client */
+    WAIT_AUTH,    /* a line of the AUTH exchange */
+    WAIT_DATA,    /* more of a DATA stream */
+    WAIT_BDAT,    /* more of a BDAT chunk */
+    WAIT_VERDICT, /* answers for the policy; `stage` */
+    WAIT_BACKEND, /* the back end, for the command in `pending` */
+    WAIT_END,     /* the back end's answer to the end of data, or what has to come before it */
+    WAIT_NOTHING  /* closing */
+};
+
+enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
+
+enum { LINE_MAX_MAIL = 4096 /* most that limits.command_line can be */, AUTH_LINE_MAX = 12288 /* RFC 4954 4.5.3 */ };
+
+/* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN 4). */
+enum flow {
+    FLOW_HELD,
+    FLOW_ASKED,   /* DATA was sent, 354 is awaited */
+    FLOW_OPEN,    /* body bytes may go south (BINARYMIME: by BDAT) */
+    FLOW_ENDED,   /* the end of data went south */
+    FLOW_CUT      /* nothing more goes south: doomed */
+};
+
+/* A reply kept for later: it stands for every answer this transaction still gives (X4, X5, F-3). */
+struct doom {
+    bool is_set;
+    bool is_backend;       /* the back end's own words */
+    int code;
+    char enhanced[12];
+    char text[REPLY_TEXT_MAX / 4];
+    const char *check;     /* what decided, for the log */
+    char reason[160];
+};
+
+struct transaction {
+    unsigned number;
+    struct command mail;   /* slices point into mail_line and mail.room */
+    char mail_line[LINE_MAX_MAIL];
+    struct command rcpt;   /* the recipient being judged or asked for */
+    char rcpt_line[LINE_MAX_MAIL];
+    char first_rcpt[PATH_ROOM];
+    size_t first_rcpt_n;
+    uint64_t recipients;   /* accepted by the back end */
+    uint64_t refused_recipients;
+    const struct route *route;
+    bool mail_sent;        /* MAIL is under way or accepted at the back end */
+    bool mail_accepted;
+    bool used_bdat;        /* the message comes by BDAT */
+    uint64_t bdat_left;    /* octets of the current chunk still to come */
+    bool bdat_last;
+    bool receiving;        /* DATA or BDAT has begun: `message` and `decoder` are in use */
+    bool received;         /* its end was read */
+    bool headers_judged, headers_pending;
+    bool accepted;         /* the final verdict */
+    struct data_decoder decoder;
+    struct message_store message;
+    enum flow flow;
+    bool front_sent;       /* trace fields and header section went south */
+    bool bdat_under_way;   /* a BDAT south waits for its answer */
+    uint64_t wire_bytes;   /* octets read from the client for this message */
+    uint64_t received_at;  /* ms, of the end of data */
+    uint64_t begun_at;     /* ms */
+    struct doom doom;
+    unsigned hops, removed_results;
+};
+
+struct facts_room;
+
+struct session {
+    struct session_env *env;
+    struct session_peer peer;
+    struct session_wants wants;
+    enum wait wait;
+    enum stage stage;             /* of WAIT_VERDICT */
+    enum pending pending;
+    struct line_reader lines;
+    struct transaction *tx;
+    struct backend *backend;      /* while a connection south exists or is being made */
+    struct backend_client client_facts;
+    const struct route *route;    /* of the connection south */
+    size_t server_index;          /* its place among the route's servers */
+    struct facts_room *facts;
+    uint64_t wait_deadline;       /* ms, of `wait` */
+    uint64_t verdict_deadline;    /* ms, while answers are awaited */
+    uint64_t paused_at;           /* ms; the client's time rests while we do not read; 0: it runs */
+    uint64_t begun_at;
+    char *helo;                   /* NULL before HELO/EHLO */
+    size_t helo_n;
+    bool is_esmtp;
+    bool is_tls, is_authenticated;
+    bool north_ended;             /* FIN seen */
+    bool north_gone;              /* cannot be written to any more */
+    bool draining;
+    uint64_t swallow_left;        /* BDAT octets still to come that belong to no message; then `swallow` is answered */
+    const struct command_error_reply *swallow;
+    bool accept_unsent;           /* the 250 of a message has not been written out yet (X1) */
+    char *auth_line;              /* an AUTH command waiting for the back end */
+    size_t auth_line_n;
+    struct tls_facts tls, south_tls;
+    bool south_is_tls;
+    unsigned offered;             /* enum backend_cap shown in the last EHLO */
+    unsigned errors, junk, transactions, accepted;
+    const char *end_reason;
+};
+
+/* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end that comes later
+ * than this would find it gone, and the message would come twice (Z-4).
+ */
+enum { ANSWER_WITHIN_MS = 590 * 1000 };
+
+/* What may stay unwritten before no further command is read, and what a stream keeps between its two wires. */
+enum { OUT_HIGH = 16384, STREAM_WINDOW = 65536 };
+
+/* ---- session_reply.c ---- */
+
+/* "DDD E.E.E text" to the client; refusals (4xx, 5xx) carry the session id. */
+void say(struct session *, int code, const char *enhanced, const char *text);
+void say_reply(struct session *, const struct reply *);
+/* A refused command: reply, log line, and a count against limits.errors. `check` names what decided. */
+void refuse(struct session *, int code, const char *enhanced, const char *text, const char *check, struct str reason);
+void refuse_reply(struct session *, const struct reply *, const char *check, struct str reason);
+void refuse_verdict(struct session *, const struct verdict *);
+/* Closes the session in order after what was said. */
+void leave(struct session *, const char *reason);
+/* 421 and close. */
+void leave_with(struct session *, const char *enhanced, const char *text, const char *reason);
+void log_refusal(struct session *, const struct reply *, const char *check, struct str reason);
+void log_transaction(struct session *, const char *outcome, const struct reply *north, const struct reply *south);
+void log_connection(struct session *);
+
+/* ---- session.c ---- */
+/* Waits for the client: a command line, a line of AUTH, or message bytes. The time it has starts now. */
+void await_client(struct session *, enum wait);
+void client_left(struct session *, const char *why);
+
+/* ---- session_command.c ---- */
+void session_greet(struct session *);
+void helo_judged(struct session *, const struct verdict *);
+void on_command_line(struct session *, struct str line, bool more_follows);
+void count_junk(struct session *);
+struct str session_id(const struct session *);
+
+/* ---- session_envelope.c ---- */
+void do_mail(struct session *, struct command *, struct str line);
+void do_rcpt(struct session *, struct command *, struct str line);
+void mail_judged(struct session *, const struct verdict *);
+void rcpt_judged(struct session *, const struct verdict *);
+/* Frees the transaction; at the back end it is reset or, in mid-body, cut. */
+void transaction_drop(struct session *);
+void transaction_end(struct session *); /* after its final answer: nothing is left to undo at the back end */
+/* The last word of a transaction that will fail: kept, and given where an answer is due. The first one stands. */
+void doom(struct session *, int code, const char *enhanced, const char *text, const char *check, const char *reason);
+void doom_with(struct session *, const struct reply *);
+void doom_verdict(struct session *, const struct verdict *);
+struct reply doom_reply(const struct transaction *);
+void rcpt_answered(struct session *, const struct reply *);
+void rcpt_continue(struct session *); /* the back end is open: MAIL if due, and RCPT */
+void rcpt_failed(struct session *);   /* the transaction is doomed; answer the pending RCPT */
+
+/* ---- session_south.c ---- */
+void south_open(struct session *, const struct route *, size_t from);
+void south_drop(struct session *, enum leg_end);
+void south_quit(struct session *);
+void on_south(struct session *, enum backend_event);
+
+/* ---- session_data.c ---- */
+void do_data(struct session *, struct command *, struct str line);
+void do_bdat(struct session *, struct command *, struct str line);
+size_t data_input(struct session *, struct str in);
+bool data_may_read(const struct session *);
+void data_judged(struct session *, const struct verdict *);
+void headers_judged(struct session *, const struct verdict *);
+void end_judged(struct session *, const struct verdict *);
+
+/* ---- session_deliver.c ---- */
+void stream_begin(struct session *);      /* the message outgrew `hold`, its headers are accepted */
+void deliver(struct session *);           /* the verdict is accept and the end was received */
+void deliver_continue(struct session *);  /* 354, a BDAT answer, or room in `out` */
+void delivered(struct session *, const struct reply *south);
+void finish_refused(struct session *);    /* the end was received and the transaction is doomed */
+bool stream_is_full(const struct session *);
+
+/* ---- session_auth.c ---- */
+void do_auth(struct session *, struct command *, struct str line);
+void on_auth_line(struct session *, struct str line);
+void auth_continue(struct session *);
+void auth_answered(struct session *, const struct reply *);
+void auth_failed(struct session *);
+/* The mechanisms offered: configured, and offered by this back end. Returns the length. */
+size_t auth_mechanisms(const struct session *, const struct backend_caps *, char *out, size_t size);
+
+/* ---- session_policy.c ---- */
+/* Asks the policy, and goes on with its verdict in X_judged(), at once or when the answers it needs are there. */
+void judge(struct session *, enum stage);
+void policy_answered(struct session *);
+void policy_expired(struct session *); /* what is still unknown reads TEMP now */
+void facts_drop(struct session *);
+
+#endif
