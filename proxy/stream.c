@@ -13,7 +13,8 @@
 #include <stdlib.h>
 
 enum {
-    WIRE_MARK = 12288,   /* TLS output waiting beyond this: no further record is encrypted */
+    WIRE_MARK = CHUNK_ROOM / 2, /* TLS output waiting beyond this: no further record is encrypted */
+    RECORD_EXTRA = 128,  /* what a record adds to its data, at most */
     WRITE_SLICES = 8,    /* chunks tried at once */
     QUEUE_SLICES = 4,    /* chunks in a waiting write: as many as libuv takes without malloc */
     CLOCK_MS = 500
@@ -225,12 +226,18 @@ static bool can_encrypt(const struct stream *s)
     return s->phase == SECURE && s->out != NULL && s->out->n > 0 && !s->broken;
 }
 
+/* Encrypts until about one chunk waits: no more, because each connection with a slow peer holds as much. */
 static bool encrypt(struct stream *s)
 {
-    while (can_encrypt(s) && tls_output(s->tls)->n < WIRE_MARK) {
-        size_t n;
+    const struct chain *wire = tls_output(s->tls);
 
-        if (tls_write(s->tls, chain_front(s->out), &n) != TLS_OK) {
+    while (can_encrypt(s) && wire->n < WIRE_MARK) {
+        struct str plain = chain_front(s->out);
+        size_t room = CHUNK_ROOM - RECORD_EXTRA - wire->n, n;
+
+        if (plain.n > room)
+            plain.n = room;
+        if (tls_write(s->tls, plain, &n) != TLS_OK) {
             s->broken = true;
             fail(s, tls_error(s->tls));
             return false;
