@@ -1,11 +1,12 @@
 /* Streams on libuv.
  *
- * All events come from work(), which runs in callbacks of libuv and, for streams that have something due after a call of
- * their owner, once per loop turn. Whoever calls the owner looks at `closing` before it goes on: the owner may have
- * closed the stream in its event. The memory stays until libuv has let go of the socket.
+ * All events come from work(), which runs in callbacks of libuv and, for streams that have something due
+ * after a call of their owner, once per loop turn. Whoever calls the owner looks at `closing` before it goes
+ * on: the owner may have closed the stream in its event. The memory stays until libuv has let go of the
+ * socket.
  *
- * A reader is stopped late: when there is no room for what arrived, not when the owner stops reading; so a stream that
- * goes on in the same turn costs no epoll_ctl.
+ * A reader is stopped late: when there is no room for what arrived, not when the owner stops reading; so a
+ * stream that goes on in the same turn costs no epoll_ctl.
  */
 #include "stream.h"
 
@@ -14,9 +15,9 @@
 
 enum {
     WIRE_MARK = CHUNK_ROOM / 2, /* TLS output waiting beyond this: no further record is encrypted */
-    RECORD_EXTRA = 128,  /* what a record adds to its data, at most */
-    WRITE_SLICES = 8,    /* chunks tried at once */
-    QUEUE_SLICES = 4,    /* chunks in a waiting write: as many as libuv takes without malloc */
+    RECORD_EXTRA = 128,         /* what a record adds to its data, at most */
+    WRITE_SLICES = 8,           /* chunks tried at once */
+    QUEUE_SLICES = 4,           /* chunks in a waiting write: as many as libuv takes without malloc */
     CLOCK_MS = 500
 };
 
@@ -44,27 +45,27 @@ struct stream {
     struct stream_loop *loop;
     stream_listener *listener;
     void *owner;
-    struct stream *next, **at;   /* in the list of those due, or closing */
+    struct stream *next, **at; /* in the list of those due, or closing */
     struct tls *tls;
-    struct chain *out;           /* the owner's; `rest` after its part has ended */
+    struct chain *out; /* the owner's; `rest` after its part has ended */
     struct chain rest;
-    struct chain *queued_from;   /* what the waiting write points into */
-    size_t queued;               /* its octets; 0: none waits */
-    size_t clear_left;           /* in CLEAR_LAST: octets of `out` that leave in clear */
-    struct held input;           /* plaintext not consumed */
-    struct held cipher;          /* ciphertext not decrypted */
+    struct chain *queued_from; /* what the waiting write points into */
+    size_t queued;             /* its octets; 0: none waits */
+    size_t clear_left;         /* in CLEAR_LAST: octets of `out` that leave in clear */
+    struct held input;         /* plaintext not consumed */
+    struct held cipher;        /* ciphertext not decrypted */
     uint64_t deadline;
     const char *why;
     enum phase phase;
-    bool reading;                /* the owner wants input */
-    bool watching;               /* libuv reads */
-    bool working;                /* work() is on the stack */
-    bool announce;               /* the input has not been announced */
-    bool more;                   /* TLS may have something without new bytes */
-    bool fin;                    /* TCP FIN seen */
-    bool ended, end_told;        /* orderly end of the peer's bytes */
+    bool reading;         /* the owner wants input */
+    bool watching;        /* libuv reads */
+    bool working;         /* work() is on the stack */
+    bool announce;        /* the input has not been announced */
+    bool more;            /* TLS may have something without new bytes */
+    bool fin;             /* TCP FIN seen */
+    bool ended, end_told; /* orderly end of the peer's bytes */
     bool failed, failure_told;
-    bool broken;                 /* the socket is of no use any more */
+    bool broken; /* the socket is of no use any more */
     bool closing, notified, shut, dead;
 };
 
@@ -78,7 +79,9 @@ static uv_stream_t *uv_of(struct stream *s)
     return (uv_stream_t *)&s->tcp;
 }
 
-/* --- Lists -------------------------------------------------------------------------------------------------------- */
+/* --- Lists
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void list_add(struct stream **list, struct stream *s)
 {
@@ -111,7 +114,9 @@ static void schedule(struct stream *s)
     uv_idle_start(&s->loop->turn, on_turn);
 }
 
-/* --- Held bytes --------------------------------------------------------------------------------------------------- */
+/* --- Held bytes
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void held_drop(struct held *h, size_t n)
 {
@@ -140,9 +145,13 @@ static bool held_keep(struct held *h)
     return true;
 }
 
-/* --- Failure ------------------------------------------------------------------------------------------------------ */
+/* --- Failure
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* Told in the next turn, and input stays until then: this may be within a call of the owner, who may be looking at it. */
+/* Told in the next turn, and input stays until then: this may be within a call of the owner, who may be
+ * looking at it.
+ */
 static void fail(struct stream *s, const char *why)
 {
     if (s->failed)
@@ -163,7 +172,9 @@ const char *stream_why(const struct stream *s)
     return s->why != NULL ? s->why : "";
 }
 
-/* --- Writing ------------------------------------------------------------------------------------------------------ */
+/* --- Writing
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* Up to `max` buffers with at most `limit` octets of the chain; `*n`: their octets. */
 static unsigned gather(const struct chain *chain, uv_buf_t *bufs, size_t max, size_t limit, size_t *n)
@@ -175,7 +186,10 @@ static unsigned gather(const struct chain *chain, uv_buf_t *bufs, size_t max, si
     *n = 0;
     while (used < have && *n < limit) {
         size_t len = slices[used].n < limit - *n ? slices[used].n : limit - *n;
-        union { const char *in; char *out; } base = { slices[used].p }; /* uv_buf_t has no const */
+        union {
+            const char *in;
+            char *out;
+        } base = { slices[used].p }; /* uv_buf_t has no const */
 
         bufs[used++] = (uv_buf_t){ .base = base.out, .len = len };
         *n += len;
@@ -266,22 +280,17 @@ static void flush(struct stream *s)
     if (s->queued > 0 || s->broken || s->dead)
         return;
     switch (s->phase) {
-    case CONNECTING:
-        break;
-    case CLEAR:
-        send_chain(s, s->out, &limit);
-        break;
-    case CLEAR_LAST:
-        send_chain(s, s->out, &s->clear_left);
-        break;
+    case CONNECTING: break;
+    case CLEAR: send_chain(s, s->out, &limit); break;
+    case CLEAR_LAST: send_chain(s, s->out, &s->clear_left); break;
     case HANDSHAKE:
-    case SECURE:
-        flush_tls(s);
-        break;
+    case SECURE: flush_tls(s); break;
     }
 }
 
-/* --- Events ------------------------------------------------------------------------------------------------------- */
+/* --- Events
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void raise_event(struct stream *s, enum stream_event event)
 {
@@ -303,7 +312,9 @@ static bool begin_handshake(struct stream *s)
     if (s->clear_left > 0 || s->queued > 0)
         return false;
     if (s->input.s.n > 0) {
-        /* RFC 3207 4.2 and CVE-2011-0411: what came in clear is not to be taken for something said inside TLS. */
+        /* RFC 3207 4.2 and CVE-2011-0411: what came in clear is not to be taken for something said inside
+         * TLS.
+         */
         fail(s, "plaintext behind STARTTLS");
         return false;
     }
@@ -380,15 +391,11 @@ static bool at_end(struct stream *s)
 static bool work_once(struct stream *s)
 {
     switch (s->phase) {
-    case CONNECTING:
-        return false;
-    case CLEAR_LAST:
-        return begin_handshake(s);
-    case HANDSHAKE:
-        return shake_hands(s);
+    case CONNECTING: return false;
+    case CLEAR_LAST: return begin_handshake(s);
+    case HANDSHAKE: return shake_hands(s);
     case CLEAR:
-    case SECURE:
-        break;
+    case SECURE: break;
     }
     if (s->input.s.n > 0)
         return offer(s);
@@ -462,7 +469,9 @@ static void on_turn(uv_idle_t *turn)
         uv_idle_stop(turn);
 }
 
-/* --- What libuv calls --------------------------------------------------------------------------------------------- */
+/* --- What libuv calls
+ * ---------------------------------------------------------------------------------------------
+ */
 
 static void destroy(struct stream *s, bool reset);
 
@@ -566,7 +575,9 @@ static void on_connected(uv_connect_t *request, int status)
     work(s);
 }
 
-/* --- The end ------------------------------------------------------------------------------------------------------ */
+/* --- The end
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -625,8 +636,9 @@ static void on_shut(uv_shutdown_t *request, int status)
     (void)status;
 }
 
-/* Everything is written. A socket closed with unread bytes, or sent some later, answers with RST, and the peer may lose our
- * last reply to that: so FIN first, then what comes is read and dropped until the peer's FIN.
+/* Everything is written. A socket closed with unread bytes, or sent some later, answers with RST, and the
+ * peer may lose our last reply to that: so FIN first, then what comes is read and dropped until the peer's
+ * FIN.
  */
 static void linger(struct stream *s)
 {
@@ -678,7 +690,9 @@ void stream_reset(struct stream *s)
     destroy(s, true);
 }
 
-/* --- The beginning ------------------------------------------------------------------------------------------------ */
+/* --- The beginning
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void stream_loop_init(struct stream_loop *loop, uv_loop_t *uv)
 {
@@ -795,7 +809,9 @@ bool stream_addresses(const struct stream *s, struct endpoint *peer, struct endp
     return uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&address, &n) == 0 && from_sockaddr(&address, own);
 }
 
-/* --- What the owner calls ----------------------------------------------------------------------------------------- */
+/* --- What the owner calls
+ * -----------------------------------------------------------------------------------------
+ */
 
 struct str stream_input(const struct stream *s)
 {

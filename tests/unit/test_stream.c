@@ -1,5 +1,6 @@
-/* Streams over loopback sockets and a real libuv loop. The far end is a stream too, or a bare non-blocking socket where the
- * test needs to see or to spoil what TCP carries. Every wait ends after WAIT_MS at the latest.
+/* Streams over loopback sockets and a real libuv loop. The far end is a stream too, or a bare non-blocking
+ * socket where the test needs to see or to spoil what TCP carries. Every wait ends after WAIT_MS at the
+ * latest.
  */
 #include "test.h"
 
@@ -11,8 +12,8 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "certificates.h"
 #include "../../proxy/stream.h"
+#include "certificates.h"
 
 enum { WAIT_MS = 10000, SMALL_CHAIN = 65536 };
 
@@ -20,14 +21,14 @@ enum { WAIT_MS = 10000, SMALL_CHAIN = 65536 };
 struct end {
     struct stream *stream;
     struct chain out;
-    char in[1 << 16];          /* consumed input, unless `discard` */
+    char in[1 << 16]; /* consumed input, unless `discard` */
     size_t in_n;
     unsigned connected, ready, secured, written, ended, failed;
     char why[100];
     bool discard, echo, ignore; /* what happens to input */
     size_t to_send, sent;       /* kept coming by pump() */
     size_t most_queued;
-    struct tls *starttls;       /* begun when a line "STARTTLS" came */
+    struct tls *starttls; /* begun when a line "STARTTLS" came */
     bool close_at_end;
 };
 
@@ -41,7 +42,9 @@ static bool calling; /* a test is inside a call of stream.h */
 static struct tls_server *tls_server;
 static struct tls_client *tls_client;
 
-/* --- Ends --------------------------------------------------------------------------------------------------------- */
+/* --- Ends
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void fill(struct end *e)
 {
@@ -156,7 +159,9 @@ static void on_connection(uv_stream_t *from, int status)
         server.stream = accepted;
 }
 
-/* --- The loop ----------------------------------------------------------------------------------------------------- */
+/* --- The loop
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void wake(uv_timer_t *timer)
 {
@@ -258,11 +263,14 @@ static void connect_client(void)
         uv_run(&uv, UV_RUN_ONCE);
 }
 
-/* --- Bare sockets ------------------------------------------------------------------------------------------------- */
+/* --- Bare sockets
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int bare_connect(void)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port_of_listener()),
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(port_of_listener()),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -278,7 +286,9 @@ static void bare_send(int fd, const void *p, size_t n)
     CHECK_EQ_INT(send(fd, p, n, MSG_NOSIGNAL), (long long)n);
 }
 
-/* Reads until `want` octets are there, the peer's FIN (0), or an error (-1); returns the last result of recv(). */
+/* Reads until `want` octets are there, the peer's FIN (0), or an error (-1); returns the last result of
+ * recv().
+ */
 static ssize_t bare_read(int fd, char *room, size_t want, size_t *n)
 {
     uint64_t end = uv_hrtime() + (uint64_t)WAIT_MS * 1000000;
@@ -314,7 +324,9 @@ static void check_bare_fin(int fd)
     CHECK_EQ_INT(n, 0);
 }
 
-/* --- TLS ---------------------------------------------------------------------------------------------------------- */
+/* --- TLS
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void make_tls(void)
 {
@@ -346,7 +358,9 @@ static void secure_both(void)
     run_until(server.secured, 1);
 }
 
-/* --- Tests: plain ------------------------------------------------------------------------------------------------- */
+/* --- Tests: plain
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void echoes(void)
 {
@@ -669,7 +683,9 @@ static void may_be_closed_in_any_event(void)
     stop();
 }
 
-/* --- Tests: TLS --------------------------------------------------------------------------------------------------- */
+/* --- Tests: TLS
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void echoes_in_tls(void)
 {
