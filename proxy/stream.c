@@ -821,7 +821,7 @@ struct str stream_input(const struct stream *s)
 void stream_consume(struct stream *s, size_t n)
 {
     held_drop(&s->input, n);
-    if (s->input.s.n == 0 && !s->working)
+    if (n > 0 && s->input.s.n == 0 && !s->working)
         schedule(s);
 }
 

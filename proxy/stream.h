@@ -84,6 +84,7 @@ void stream_start_tls_at_once(struct stream *, struct tls *);
  */
 void stream_close(struct stream *);
 void stream_reset(struct stream *);
+/* Stays true as long as the event it is asked in, stream_close or not. */
 const char *stream_why(const struct stream *);
 bool stream_tls_facts(const struct stream *, struct tls_facts *);
 

@@ -850,9 +850,8 @@ static void reads_later_plaintext_as_tls(void)
 }
 
 /* A TLS client on a bare socket, as far as the end of its handshake. */
-static struct tls *bare_handshake(int fd)
+static void bare_go_on(int fd, struct tls *t)
 {
-    struct tls *t = tls_connect(tls_client);
     enum tls_result result = TLS_WANT;
     char room[4096];
 
@@ -870,7 +869,37 @@ static struct tls *bare_handshake(int fd)
         uv_run(&uv, UV_RUN_NOWAIT);
     }
     CHECK_EQ_INT(result, TLS_OK);
-    return t;
+}
+
+/* Implicit TLS behind a PROXY header: what came in one segment with the header is ciphertext. */
+static void takes_early_ciphertext(void)
+{
+    struct tls *t;
+    struct str hello, nothing = { NULL, 0 };
+    char room[4096] = "PROXY\r\n";
+    int fd;
+
+    start();
+    make_tls();
+    fd = bare_connect();
+    server.ignore = true;
+    t = tls_connect(tls_client);
+    CHECK_EQ_INT(tls_handshake(t, &nothing), TLS_WANT);
+    hello = chain_front(tls_output(t));
+    memcpy(room + 7, hello.p, hello.n);
+    bare_send(fd, room, 7 + hello.n);
+    chain_drop(tls_output(t), hello.n);
+    run_until(server.ready, 1);
+    stream_consume(server.stream, 7);
+    calling = true;
+    stream_start_tls_at_once(server.stream, tls_accept(tls_server));
+    calling = false;
+    bare_go_on(fd, t);
+    run_until(server.secured, 1);
+    CHECK_EQ_INT(server.ready, 1);
+    tls_free(t);
+    close(fd);
+    stop();
 }
 
 /* T-7. */
@@ -885,7 +914,8 @@ static void tells_truncation_from_an_end(void)
         make_tls();
         fd = bare_connect();
         stream_start_tls(server.stream, tls_accept(tls_server));
-        t = bare_handshake(fd);
+        t = tls_connect(tls_client);
+        bare_go_on(fd, t);
         CHECK_EQ_INT(tls_write(t, STR("DATA"), &n), TLS_OK);
         if (polite)
             tls_close(t);
@@ -954,6 +984,7 @@ static const struct test_case tests[] = {
     TEST(starts_tls_in_the_middle),
     TEST(refuses_plaintext_behind_starttls),
     TEST(reads_later_plaintext_as_tls),
+    TEST(takes_early_ciphertext),
     TEST(tells_truncation_from_an_end),
     TEST(tells_of_a_fin_in_the_handshake),
     TEST(frees_tls),
