@@ -191,6 +191,9 @@ static const struct sample samples[] = {
       0 },
     { "U+1F605 ends in 0x85 and is a face", REJECT, S("\xf0\x9f\x98\x85.\r\n.\r\n"),
       S("\xf0\x9f\x98\x85.\r\n"), 0, 0 },
+    { "U+07C5 ends in 0x85 and is a letter", REJECT, S("\xdf\x85.\r\n.\r\n"), S("\xdf\x85.\r\n"), 0, 0 },
+    { "0x85 behind F5, which is no lead octet, is NEL", REJECT, S("\xf5\x80\x80\x85.\r\n.\r\n"),
+      S("\xf5\x80\x80\x85."), DATA_LONE_DOT, 0 },
     { "e acute ends in 0xa9 and is a letter", REJECT, S("\xc3\xa9.\r\n.\r\n"), S("\xc3\xa9.\r\n"), 0, 0 },
     { "0x85 in a cut-off character is NEL", REJECT, S("\xe5\x85.\r\n.\r\n"), S("\xe5\x85."), DATA_LONE_DOT,
       0 },
@@ -329,6 +332,41 @@ static void reads_lines_of_many_dots(void)
         memcpy(in + n, "\r\n.\r\n", 5);
         read_cut(REJECT, str_from(in, n + 5), NULL, 0, &result);
         check_end(&result, n + 5, n + 1);
+    }
+}
+
+struct odd_sample {
+    struct str odd;
+    enum data_fault fault;
+};
+
+static const struct odd_sample odd_samples[] = {
+    { S("\n"), DATA_BARE_LF },        { S("\r"), DATA_BARE_CR },
+    { S("\0"), DATA_NUL },            { S("\v."), DATA_LONE_DOT },
+    { S("\x85."), DATA_LONE_DOT },    { S("\xc2\x85."), DATA_LONE_DOT },
+    { S("\xe2\x80\xa8."), DATA_LONE_DOT }, { S("\xe2\x80\xa9."), DATA_LONE_DOT },
+    { S("\x85.\x85 and on"), DATA_LONE_DOT }, { S("\xe2\x80\xa8.\xe2\x80\xa9 and on"), DATA_LONE_DOT },
+    { S("\t."), DATA_CLEAN },
+};
+
+/* Text is passed over eight octets at a time, in ASCII and in 8-bit characters: nothing odd may hide in it. */
+static void misses_nothing_in_long_text(void)
+{
+    static const struct str letters[] = { S("a"), S("\xe9"), S("\xd1\x8f"), S("\xe5\xad\x97") };
+    static struct bytes in;
+    static struct data_result result;
+
+    for (size_t i = 0; i < sizeof odd_samples / sizeof *odd_samples; i++) {
+        for (size_t j = 0; j < 4 * 40; j++) {
+            in.n = 0;
+            for (size_t n = 0; n < j / 4; n++)
+                bytes_add(&in, letters[j % 4]);
+            bytes_add(&in, odd_samples[i].odd);
+            bytes_add(&in, STR("\r\nand on it goes, for a while\r\n.\r\n"));
+            read_cut(REJECT, bytes_str(&in), NULL, 0, &result);
+            CHECK_EQ_INT(result.fault, odd_samples[i].fault);
+            CHECK(result.is_ended && result.used == in.n);
+        }
     }
 }
 
@@ -511,6 +549,7 @@ static const struct test_case tests[] = {
     TEST(handing_out_points_into_the_input),
     TEST(finds_the_end_behind_every_edge),
     TEST(reads_lines_of_many_dots),
+    TEST(misses_nothing_in_long_text),
     TEST(tells_whether_normalising_changed_something),
     TEST(names_faults),
     TEST(doubles_dots_however_cut),

@@ -296,6 +296,20 @@ static void cuts_long_lines_and_drops_late_ones(void)
     }
 }
 
+static void a_printed_line_has_at_most_512_octets(void)
+{
+    static char text[600], out[1024];
+
+    memset(text, 'x', sizeof text);
+    for (size_t n = 480; n <= sizeof text; n++) {
+        struct reply r = { 550, STR("5.7.1"), { text, n } };
+        size_t printed = reply_print(&r, STR("id"), out, sizeof out);
+
+        CHECK(is_sound(str_from(out, printed), 550));
+        CHECK_EQ_INT(printed, n + 17 < 512 ? n + 17 : 512);
+    }
+}
+
 static void prints_whole_lines_into_any_room(void)
 {
     struct reply r = { 250, STR(""), STR("first\nsecond\nthird") };
@@ -332,6 +346,7 @@ static const struct test_case tests[] = {
     TEST(keeps_whole_lines_only),
     TEST(prints_replies),
     TEST(cuts_long_lines_and_drops_late_ones),
+    TEST(a_printed_line_has_at_most_512_octets),
     TEST(prints_whole_lines_into_any_room),
     TEST(what_was_read_can_be_printed),
 };
