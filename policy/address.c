@@ -159,19 +159,15 @@ bool address_parse(struct str s, struct address *out)
 
 /* ---- printing ---- */
 
-static char *put_decimal(char *p, unsigned value)
+/* No leading zeros; base 10 or 16, in lower case (RFC 5952 4.1, 4.3). */
+static char *put_number(char *p, unsigned value, unsigned base)
 {
-    if (value >= 10)
-        p = put_decimal(p, value / 10);
-    *p++ = (char)('0' + value % 10);
-    return p;
-}
+    unsigned place = 1;
 
-static char *put_hex(char *p, unsigned value)
-{
-    if (value >= 16)
-        p = put_hex(p, value / 16);
-    *p++ = "0123456789abcdef"[value % 16];
+    while (value / place >= base)
+        place *= base;
+    for (; place > 0; place /= base)
+        *p++ = "0123456789abcdef"[value / place % base];
     return p;
 }
 
@@ -180,7 +176,7 @@ static char *put_v4(char *p, const uint8_t byte[4])
     for (int i = 0; i < 4; i++) {
         if (i > 0)
             *p++ = '.';
-        p = put_decimal(p, byte[i]);
+        p = put_number(p, byte[i], 10);
     }
     return p;
 }
@@ -199,7 +195,8 @@ static int zeros_from(const struct address *address, int i)
     return n;
 }
 
-/* RFC 5952 4.2: "::" replaces the longest run of zero groups, the first of equals, and never a single group. */
+/* RFC 5952 4.2: "::" replaces the longest run of zero groups, the first of equals, and never a single group.
+ */
 static int longest_zeros(const struct address *address, int *length)
 {
     int best = GROUPS;
@@ -230,7 +227,7 @@ static char *put_v6(char *p, const struct address *address)
         }
         if (i > 0 && p[-1] != ':')
             *p++ = ':';
-        p = put_hex(p, group_of(address, i));
+        p = put_number(p, group_of(address, i), 16);
     }
     return p;
 }
@@ -245,7 +242,9 @@ size_t address_print(const struct address *address, char out[ADDRESS_TEXT_MAX])
 
 /* ---- endpoints and networks ---- */
 
-/* Cuts the address off the front of `*rest`, which keeps "" or ":port". Brackets belong to IPv6, and only to it. */
+/* Cuts the address off the front of `*rest`, which keeps "" or ":port". Brackets belong to IPv6, and only to
+ * it.
+ */
 static bool take_endpoint_address(struct str *rest, struct address *out)
 {
     bool in_brackets = rest->n > 0 && rest->p[0] == '[';
@@ -289,7 +288,7 @@ size_t endpoint_print(const struct endpoint *endpoint, char out[ENDPOINT_TEXT_MA
     if (in_brackets)
         *p++ = ']';
     *p++ = ':';
-    p = put_decimal(p, endpoint->port);
+    p = put_number(p, endpoint->port, 10);
     *p = '\0';
     return (size_t)(p - out);
 }
@@ -325,8 +324,8 @@ bool network_parse(struct str s, struct network *out)
     return host_bits_are_zero(out);
 }
 
-/* "::/0" means every IPv6 address to whoever writes it, and ip6: never matches an IPv4 client (RFC 7208 5.6); that our
- * IPv4 addresses live inside ::/0 is our own affair.
+/* "::/0" means every IPv6 address to whoever writes it, and ip6: never matches an IPv4 client (RFC 7208 5.6);
+ * that our IPv4 addresses live inside ::/0 is our own affair.
  */
 bool network_holds(const struct network *network, const struct address *address)
 {

@@ -6,8 +6,8 @@
 
 #include "str.h"
 
-/* An IP address. IPv4 is held as its IPv4-mapped IPv6 form (::ffff:a.b.c.d), so that one comparison serves both and a
- * mapped address on a dual-stack socket equals its IPv4 self (RFC 4291 2.5.5.2).
+/* An IP address. IPv4 is held as its IPv4-mapped IPv6 form (::ffff:a.b.c.d), so that one comparison serves
+ * both and a mapped address on a dual-stack socket equals its IPv4 self (RFC 4291 2.5.5.2).
  */
 struct address {
     uint8_t byte[16];
@@ -32,14 +32,17 @@ bool address_is_v4(const struct address *);
 bool address_eq(const struct address *, const struct address *);
 bool address_is_loopback(const struct address *);
 
-/* Dotted quad or any RFC 4291 form; no zone, no brackets. Strict: no leading zeros, exactly four decimal parts. */
+/* Dotted quad or any RFC 4291 form; no zone, no brackets. Strict: no leading zeros, exactly four decimal
+ * parts.
+ */
 bool address_parse(struct str, struct address *out);
 
 /* RFC 5952 text (dotted quad for IPv4). Returns the length; `out` is NUL-terminated. */
 size_t address_print(const struct address *, char out[ADDRESS_TEXT_MAX]);
 
-/* "192.0.2.1:25" or "[2001:db8::1]:25"; without a port `default_port` is used (0: a port is required). IPv6 stands in
- * brackets, with or without a port; IPv4 never does. Port 0 is read as written: a listener may want it, a caller may not.
+/* "192.0.2.1:25" or "[2001:db8::1]:25"; without a port `default_port` is used (0: a port is required). IPv6
+ * stands in brackets, with or without a port; IPv4 never does. Port 0 is read as written: a listener may want
+ * it, a caller may not.
  */
 bool endpoint_parse(struct str, uint16_t default_port, struct endpoint *out);
 size_t endpoint_print(const struct endpoint *, char out[ENDPOINT_TEXT_MAX]);

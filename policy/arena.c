@@ -17,23 +17,23 @@ void arena_reset(struct arena *arena)
     arena->overflowed = false;
 }
 
-/* The next `n` bytes as they lie, or NULL. The one place that compares with the end: by subtraction, which cannot wrap. */
+/* The next `n` bytes as they lie, or NULL. The one place that compares with the end: by subtraction, which
+ * cannot wrap.
+ */
 static char *take_bytes(struct arena *arena, size_t n)
 {
-    char *p = arena->base + arena->used;
-
-    if (n > arena->size - arena->used) {
+    if (arena->base == NULL || n > arena->size - arena->used) {
         arena->overflowed = true;
         return NULL;
     }
     arena->used += n;
-    return p;
+    return arena->base + arena->used - n;
 }
 
 /* The padding is computed on the address, because the caller's memory need not be aligned itself. */
 void *arena_take(struct arena *arena, size_t n)
 {
-    uintptr_t next = (uintptr_t)(arena->base + arena->used);
+    uintptr_t next = (uintptr_t)arena->base + arena->used;
     size_t padding = -next % _Alignof(max_align_t);
     size_t before = arena->used;
     char *p = take_bytes(arena, padding);
@@ -58,23 +58,21 @@ struct str arena_copy(struct arena *arena, struct str s)
     return str_from(p, s.n);
 }
 
-/* vsnprintf writes a NUL that the slice does not count: the text fits only when that fits too, and the next request
- * starts on it.
+/* vsnprintf writes a NUL that the slice does not count: the text fits only when that fits too, and the next
+ * request starts on it.
  */
 struct str arena_printf(struct arena *arena, const char *format, ...)
 {
     size_t room = arena->size - arena->used;
-    char *p = arena->base + arena->used;
     va_list arguments;
     int n;
 
     va_start(arguments, format);
-    n = vsnprintf(room > 0 ? p : NULL, room, format, arguments);
+    n = vsnprintf(room > 0 ? arena->base + arena->used : NULL, room, format, arguments);
     va_end(arguments);
     if (n < 0 || (size_t)n >= room) {
         arena->overflowed = true;
         return str_from(NULL, 0);
     }
-    arena->used += (size_t)n;
-    return str_from(p, (size_t)n);
+    return str_from(take_bytes(arena, (size_t)n), (size_t)n);
 }

@@ -1,7 +1,8 @@
-/* Domain names as mail writes them: the Domain of RFC 5321 4.1.2 and the U-labels of RFC 5890 that RFC 6531 adds.
+/* Domain names as mail writes them: the Domain of RFC 5321 4.1.2 and the U-labels of RFC 5890 that RFC 6531
+ * adds.
  *
- * One loop cuts a name into labels; each label is checked by the same rules whether the caller wants a yes or no, an
- * error for a reply, or the canonical form.
+ * One loop cuts a name into labels; each label is checked by the same rules whether the caller wants a yes or
+ * no, an error for a reply, or the canonical form.
  */
 #include "address.h"
 #include "path.h"
@@ -9,45 +10,67 @@
 
 enum {
     LABEL_MAX = 63,       /* octets, RFC 1035 2.3.4 */
-    DNS_NAME_MAX = 253,   /* octets of text: 255 on the wire less the first length and the root, RFC 1035 2.3.4 */
+    DNS_NAME_MAX = 253,   /* octets of text: 255 on the wire less two length octets, RFC 1035 2.3.4 */
     ACE_PREFIX_LENGTH = 4 /* "xn--" */
 };
 
-/* Characters no U-label holds (RFC 5892, DISALLOWED), of which some software nevertheless makes something else: dots
- * (U+3002, U+FF0E, U+FF61), ASCII letters (U+FF21 ...), nothing at all (U+00AD, U+200B, U+FE0F), or the end of a line
- * (U+0085, U+2028). A name with two readings is no name here. This is not the whole of RFC 5892: a label that passes may
- * still be one that no registry would take, and then it equals no other name.
+/* Characters no U-label holds (RFC 5892, DISALLOWED), of which some software nevertheless makes something
+ * else: dots (U+3002, U+FF0E, U+FF61), ASCII letters (U+FF21 ...), nothing at all (U+00AD, U+200B, U+FE0F),
+ * or the end of a line (U+0085, U+2028). A name with two readings is no name here. This is not the whole of
+ * RFC 5892: a label that passes may still be one that no registry would take, and then it equals no other
+ * name.
  */
 static const struct {
     uint32_t first, last;
 } DISALLOWED[] = {
+    /* clang-format off */
     { 0x80, 0xB6 },        /* C1 controls, Latin-1 signs, soft hyphen; U+00B7 is CONTEXTO */
     { 0xB8, 0xDE },        /* Latin-1 signs and capital letters */
     { 0xF7, 0xF7 },        /* division sign */
+    { 0x130, 0x130 },      /* ASCII in disguise (by NFKC), as are the rows without a word */
+    { 0x132, 0x133 },
+    { 0x13F, 0x140 },
+    { 0x149, 0x149 },
+    { 0x17F, 0x17F },      /* long s */
+    { 0x1C4, 0x1CC },
+    { 0x1F1, 0x1F3 },
+    { 0x2B0, 0x2B8 },
+    { 0x2D8, 0x2E4 },
     { 0x34F, 0x34F },      /* combining grapheme joiner */
+    { 0x37E, 0x37E },      /* Greek question mark, which is a semicolon */
     { 0x61C, 0x61C },      /* Arabic letter mark */
     { 0x115F, 0x1160 },    /* invisible Hangul fillers */
     { 0x1680, 0x1680 },    /* Ogham space */
     { 0x180B, 0x180F },    /* Mongolian variation selectors and vowel separator */
+    { 0x1D2C, 0x1D2E },
+    { 0x1D30, 0x1D3A },
+    { 0x1D3C, 0x1D4D },
+    { 0x1D4F, 0x1D6A },
+    { 0x1D9B, 0x1DBF },
+    { 0x1E9A, 0x1E9A },
     { 0x2000, 0x200B },    /* blanks */
-    { 0x200E, 0x214D },    /* marks, line ends, punctuation, superscripts, letterlike; U+200C and U+200D are CONTEXTJ */
+    { 0x200E, 0x214D },    /* marks, line ends, punctuation, letterlike; U+200C and U+200D are CONTEXTJ */
     { 0x2150, 0x2183 },    /* number forms but U+214E and U+2184, which are letters */
     { 0x2185, 0x2BFF },    /* arrows, mathematics, technical, enclosed letters, box drawing, pictures */
+    { 0x2C7C, 0x2C7D },
     { 0x2E00, 0x2E2E },    /* punctuation */
     { 0x2E30, 0x3004 },    /* punctuation, radicals, the ideographic blank and full stop */
     { 0x3008, 0x3029 },    /* brackets and signs */
     { 0x3164, 0x3164 },    /* invisible Hangul filler */
     { 0x3200, 0x33FF },    /* enclosed and squared letters */
-    { 0xD800, 0xFA0D },    /* surrogates, private use, compatibility ideographs (but a few that are unified) */
+    { 0xA7F2, 0xA7F4 },
+    { 0xD800, 0xFA0D },    /* surrogates, private use, compatibility ideographs (U+FA0E is none) */
     { 0xFB00, 0xFB1D },    /* ligatures */
     { 0xFD3E, 0xFDFF },    /* brackets, noncharacters, ligatures */
     { 0xFE00, 0xFE1F },    /* variation selectors, vertical forms */
     { 0xFE30, 0xFE72 },    /* vertical and small forms, small full stop among them */
     { 0xFE74, 0xFFFF },    /* half and full width forms, byte order mark, specials */
+    { 0x107A5, 0x107A5 },
     { 0x1D400, 0x1D7FF },  /* mathematical letters and digits */
     { 0x1F000, 0x1FAFF },  /* pictures, enclosed letters */
     { 0x1FBF0, 0x1FBF9 },  /* segmented digits */
     { 0xE0000, 0x10FFFF }, /* tags, variation selectors, private use */
+    /* clang-format on */
 };
 
 static bool is_disallowed(uint32_t code_point)
@@ -71,8 +94,8 @@ static bool is_ascii(struct str s)
     return true;
 }
 
-/* Cuts the next label and its dot off the front of `*rest`; the caller knows that a label is to come. `*more` tells
- * whether a dot followed, that is, whether another label must.
+/* Cuts the next label and its dot off the front of `*rest`; the caller knows that a label is to come. `*more`
+ * tells whether a dot followed, that is, whether another label must.
  */
 static struct str next_label(struct str *rest, bool *more)
 {
@@ -85,6 +108,7 @@ static struct str next_label(struct str *rest, bool *more)
 
 /* ---- Punycode, RFC 3492 ---- */
 
+/* Section 5: the parameters. */
 enum { PUNY_BASE = 36, PUNY_TMIN = 1, PUNY_TMAX = 26, PUNY_SKEW = 38, PUNY_DAMP = 700, PUNY_BIAS = 72, PUNY_N = 0x80 };
 
 /* A label under construction; `full` says that it did not fit, which ends as "label over 63". */
@@ -154,8 +178,8 @@ static size_t put_basic_points(struct label_out *out, const uint32_t *points, si
     return basic;
 }
 
-/* RFC 3492 6.3. At most 63 points below 0x110000: delta stays below 2^27, so the overflow checks of the RFC's sample
- * have nothing to find.
+/* RFC 3492 6.3. At most 63 points below 0x110000: delta stays below 2^27, so the overflow checks of the RFC's
+ * sample have nothing to find.
  */
 static void puny_encode(struct label_out *out, const uint32_t *points, size_t n)
 {
@@ -182,7 +206,9 @@ static void puny_encode(struct label_out *out, const uint32_t *points, size_t n)
 
 /* ---- labels ---- */
 
-/* The code points of a U-label, ASCII letters in lower case; false when it is not UTF-8 or holds what no label holds. */
+/* The code points of a U-label, ASCII letters in lower case; false when it is not UTF-8 or holds what no
+ * label holds.
+ */
 static bool decode_label(struct str label, uint32_t points[LABEL_MAX], size_t *n, bool *too_long)
 {
     *n = 0;
@@ -224,8 +250,8 @@ static enum path_error encode_u_label(struct str label, struct label_out *out)
     return out->full ? PATH_DOMAIN_TOO_LONG : PATH_OK;
 }
 
-/* An ASCII label in lower case. DNS itself takes any octet (RFC 2181 11); controls are refused because no name that a
- * message, a record or a log carries has them.
+/* An ASCII label in lower case. DNS itself takes any octet (RFC 2181 11); controls are refused because no
+ * name that a message, a record or a log carries has them.
  */
 static enum path_error lower_label(struct str label, struct label_out *out)
 {
@@ -246,8 +272,8 @@ static enum path_error canonical_label(struct str label, struct label_out *out)
     return is_ascii(label) ? lower_label(label, out) : encode_u_label(label, out);
 }
 
-/* RFC 5321 4.1.2: sub-domain = Let-dig [Ldh-str], and Ldh-str ends in Let-dig; RFC 6531 3.3 adds U-label. The underscore
- * is not in the RFC: names such as _dmarc.example and my_host.example are in the DNS and in use.
+/* RFC 5321 4.1.2: sub-domain = Let-dig [Ldh-str], and Ldh-str ends in Let-dig; RFC 6531 3.3 adds U-label. The
+ * underscore is not in the RFC: names such as _dmarc.example and my_host.example are in the DNS and in use.
  */
 static bool is_sub_domain(struct str label)
 {
@@ -304,7 +330,9 @@ struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1])
     if (domain.n > 0 && domain.p[domain.n - 1] == '.')
         domain.n--;
     while (more) {
-        if (canonical_label(next_label(&domain, &more), &label) != PATH_OK || n + label.n + more > DNS_NAME_MAX)
+        if (canonical_label(next_label(&domain, &more), &label) != PATH_OK)
+            return str_from(NULL, 0);
+        if (n + label.n + more > DNS_NAME_MAX)
             return str_from(NULL, 0);
         memcpy(out + n, label.text, label.n);
         n += label.n;
@@ -315,20 +343,20 @@ struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1])
     return str_from(out, n);
 }
 
-/* RFC 5321 4.1.3. No tag but IPv6 was ever registered, so General-address-literal is not taken; nor are the leading
- * zeros that Snum allows ("[010.0.0.1]"), because half the world reads them as octal.
+/* RFC 5321 4.1.3. No tag but IPv6 was ever registered, so General-address-literal is not taken; nor are the
+ * leading zeros that Snum allows ("[010.0.0.1]"), because half the world reads them as octal.
  */
 bool address_literal_is_valid(struct str literal)
 {
-    static const struct str TAG = STR_INIT("IPv6:");
+    struct str tag = STR("IPv6:");
     struct address address;
     struct str inside;
 
     if (literal.n < 2 || literal.p[0] != '[' || literal.p[literal.n - 1] != ']')
         return false;
     inside = str_from(literal.p + 1, literal.n - 2);
-    if (str_istarts(inside, TAG)) {
-        inside = str_skip(inside, TAG.n);
+    if (str_istarts(inside, tag)) {
+        inside = str_skip(inside, tag.n);
         return str_find(inside, ':') < inside.n && address_parse(inside, &address);
     }
     return str_find(inside, ':') == inside.n && address_parse(inside, &address);

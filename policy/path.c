@@ -1,5 +1,5 @@
-/* Three steps, so that no step needs to undo another: split() walks the bytes once and finds the parts, check() holds the
- * parts against their limits, print() writes the canonical form into the caller's room.
+/* Three steps, so that no step needs to undo another: split() walks the bytes once and finds the parts,
+ * check() holds the parts against their limits, print() writes the canonical form into the caller's room.
  */
 #include "path.h"
 
@@ -31,18 +31,35 @@ static bool take(struct str *rest, char c)
     return true;
 }
 
-/* Characters outside ASCII that end a line, turn the direction of the text or vanish on the screen. RFC 6531 3.3 would
- * allow them; a log, a terminal or a back end may read them as something else (ATTACKS A).
+/* Characters outside ASCII that end a line, turn the direction of the text or vanish on the screen. RFC 6531
+ * 3.3 would allow them; a log, a terminal or a back end may read them as something else (ATTACKS A).
  */
-static bool is_hidden(uint32_t c)
+static const struct {
+    uint32_t first, last;
+} HIDDEN[] = {
+    { 0x80, 0x9F },       /* C1 controls */
+    { 0xAD, 0xAD },       /* soft hyphen */
+    { 0x61C, 0x61C },     /* Arabic letter mark */
+    { 0x200B, 0x200B },   /* zero width space; U+200C and U+200D are letters' joiners and stay */
+    { 0x200E, 0x200F },   /* direction marks */
+    { 0x2028, 0x202E },   /* line and paragraph separators, direction embeddings and overrides */
+    { 0x2060, 0x206F },   /* invisible operators, direction isolates */
+    { 0xFDD0, 0xFDEF },   /* noncharacters */
+    { 0xFEFF, 0xFEFF },   /* byte order mark */
+    { 0xFFF0, 0xFFFF },   /* interlinear marks, replacement characters, noncharacters */
+    { 0xE0000, 0xE0FFF }, /* tags */
+};
+
+static bool is_hidden(uint32_t code_point)
 {
-    return c < 0xA0 || c == 0xAD || (c >= 0x200B && c <= 0x200F && c != 0x200C && c != 0x200D) ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFB) ||
-           (c & 0xFFFE) == 0xFFFE || (c >= 0xFDD0 && c <= 0xFDEF) || (c >= 0xE0000 && c <= 0xE0FFF);
+    for (size_t i = 0; i < sizeof HIDDEN / sizeof HIDDEN[0]; i++)
+        if (code_point >= HIDDEN[i].first && code_point <= HIDDEN[i].last)
+            return true;
+    return false;
 }
 
-/* Takes one UTF8-non-ascii (RFC 6531 3.3), with or without SMTPUTF8: whether it is allowed is asked at the end, so that
- * "needs SMTPUTF8" is said only of what is else a path.
+/* Takes one UTF8-non-ascii (RFC 6531 3.3), with or without SMTPUTF8: whether it is allowed is asked at the
+ * end, so that "needs SMTPUTF8" is said only of what is else a path.
  */
 static bool take_utf8(struct str *rest, struct parts *parts)
 {
@@ -92,7 +109,9 @@ static bool is_printable(char c)
     return c >= 0x20 && c < 0x7F;
 }
 
-/* QcontentSMTP = qtextSMTP / quoted-pairSMTP: printable ASCII either way, so no NUL, CR or LF hides behind a "\". */
+/* QcontentSMTP = qtextSMTP / quoted-pairSMTP: printable ASCII either way, so no NUL, CR or LF hides behind a
+ * "\".
+ */
 static bool take_qcontent(struct str *rest, struct parts *parts)
 {
     if (take(rest, '\\')) {
@@ -127,7 +146,8 @@ static bool take_local(struct str *rest, struct parts *parts)
     return ok;
 }
 
-/* RFC 5321 appendix C and RFC 1035 have no dot at the end of a name; the DNS has, and some clients send it. */
+/* RFC 5321 appendix C and RFC 1035 have no dot at the end of a name; the DNS has, and some clients send it.
+ */
 static struct str without_trailing_dot(struct str domain)
 {
     if (domain.n > 0 && domain.p[domain.n - 1] == '.')
@@ -258,8 +278,9 @@ static enum path_error check(const struct parts *parts, enum path_kind kind, uns
 
 /* ---- print ---- */
 
-/* Where print() writes. What check() let through fits PATH_ROOM: at most 64 octets of local part twice (printed and
- * unquoted), one "@" and 255 octets of domain; the canonical local part is never longer than the one sent.
+/* Where print() writes. What check() let through fits PATH_ROOM: at most 64 octets of local part twice
+ * (printed and unquoted), one "@" and 255 octets of domain; the canonical local part is never longer than the
+ * one sent.
  */
 struct pen {
     char *p;
@@ -315,8 +336,8 @@ static bool is_dot_string(struct str s)
     return take_dot_string(&s, &ignored) && s.n == 0;
 }
 
-/* "Quoted only where it needs to be": RFC 5321 4.1.2 and 4.1.1.3 want every spelling treated as one mailbox, and only
- * the shortest is one that no legacy parser behind us reads in its own way.
+/* "Quoted only where it needs to be": RFC 5321 4.1.2 and 4.1.1.3 want every spelling treated as one mailbox,
+ * and only the shortest is one that no legacy parser behind us reads in its own way.
  */
 static void print_local(struct pen *pen, const struct parts *parts, struct path *path)
 {
@@ -328,7 +349,10 @@ static void print_local(struct pen *pen, const struct parts *parts, struct path 
     path->unquoted = put_unquoted(pen, parts->local);
     pen->p += pen->n;
     pen->n = 0;
-    path->local = is_dot_string(path->unquoted) ? put_str(pen, path->unquoted) : put_quoted(pen, path->unquoted);
+    if (is_dot_string(path->unquoted))
+        path->local = put_str(pen, path->unquoted);
+    else
+        path->local = put_quoted(pen, path->unquoted);
 }
 
 /* Asked of the text, not of what was sent: a dropped route takes its need of SMTPUTF8 with it. */
@@ -359,8 +383,8 @@ static void print(const struct parts *parts, char room[PATH_ROOM], struct path *
     path->is_utf8 = !is_ascii(path->text);
 }
 
-enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM],
-                           struct path *path, size_t *used)
+enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
+                           size_t *used)
 {
     struct parts parts = { .is_null = false };
     struct str rest = in;

@@ -1,13 +1,15 @@
 #include "utf8.h"
 
-/* The rows of RFC 3629 section 4: which lead octets there are, and what the second octet may be after each. The narrowed
- * ranges are what shuts out overlong forms (E0, F0), surrogates (ED) and code points above U+10FFFF (F4).
+/* The rows of RFC 3629 section 4: which lead octets there are, and what the second octet may be after each.
+ * The narrowed ranges are what shuts out overlong forms (E0, F0), surrogates (ED) and code points above
+ * U+10FFFF (F4).
  */
 static const struct lead {
     uint8_t first, last;
     uint8_t length;
     uint8_t second_first, second_last;
 } LEADS[] = {
+    /* clang-format off */
     { 0xC2, 0xDF, 2, 0x80, 0xBF },
     { 0xE0, 0xE0, 3, 0xA0, 0xBF },
     { 0xE1, 0xEC, 3, 0x80, 0xBF },
@@ -16,6 +18,7 @@ static const struct lead {
     { 0xF0, 0xF0, 4, 0x90, 0xBF },
     { 0xF1, 0xF3, 4, 0x80, 0xBF },
     { 0xF4, 0xF4, 4, 0x80, 0x8F },
+    /* clang-format on */
 };
 
 static const struct lead *lead_of(uint8_t octet)

@@ -6,8 +6,8 @@
 
 #include "str.h"
 
-/* Takes the first character of `s`; returns its length in octets (1 to 4), or 0 when `s` is empty or does not start with
- * a well-formed character.
+/* Takes the first character of `s`; returns its length in octets (1 to 4), or 0 when `s` is empty or does not
+ * start with a well-formed character.
  */
 size_t utf8_decode(struct str s, uint32_t *code_point);
 

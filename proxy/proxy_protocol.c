@@ -1,5 +1,5 @@
-/* A header may come in any number of pieces. It is parsed from its first byte each time: at 536 bytes that costs less than
- * a state would, and a piece can then never be read in two ways.
+/* A header may come in any number of pieces. It is parsed from its first byte each time: at 536 bytes that
+ * costs less than a state would, and a piece can then never be read in two ways.
  */
 #include "proxy_protocol.h"
 
@@ -65,8 +65,8 @@ static bool read_v1_endpoints(struct str line, bool is_v6, struct header *header
 
     /* the last field is all that is left, so a fifth one makes it a bad port */
     return read_v1_address(source, is_v6, &header->source.address) &&
-           read_v1_address(target, is_v6, &header->target.address) &&
-           read_v1_port(source_port, &header->source.port) && read_v1_port(line, &header->target.port);
+           read_v1_address(target, is_v6, &header->target.address) && read_v1_port(source_port, &header->source.port) &&
+           read_v1_port(line, &header->target.port);
 }
 
 /* `line` is what stands between "PROXY " and CRLF. */
@@ -102,14 +102,16 @@ static unsigned read_u16(const char *p)
     return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
 }
 
-/* The bytes of addresses that a family needs; 0 for UNSPEC, and for UDP and unix sockets, which carry no SMTP, -1. */
+/* The bytes of addresses that a family needs; 0 for UNSPEC, and for UDP and unix sockets, which carry no
+ * SMTP, -1.
+ */
 static int v2_needs(unsigned char family)
 {
     switch (family) {
     case V2_UNSPEC: return 0;
-    case V2_TCP4:   return V2_INET;
-    case V2_TCP6:   return V2_INET6;
-    default:        return -1;
+    case V2_TCP4: return V2_INET;
+    case V2_TCP6: return V2_INET6;
+    default: return -1;
     }
 }
 
@@ -125,8 +127,8 @@ static bool v2_start_is_valid(struct str in)
         return false;
     if (in.n > 14 && (unsigned char)in.p[14] > (PROXY_HEADER_MAX - V2_FIXED) >> 8)
         return false;
-    return in.n < V2_FIXED || ((int)read_u16(in.p + 14) >= v2_needs(family) &&
-                               read_u16(in.p + 14) <= PROXY_HEADER_MAX - V2_FIXED);
+    return in.n < V2_FIXED ||
+           ((int)read_u16(in.p + 14) >= v2_needs(family) && read_u16(in.p + 14) <= PROXY_HEADER_MAX - V2_FIXED);
 }
 
 static void read_v2_inet(const char *p, struct header *header)
@@ -149,8 +151,9 @@ static void read_v2_inet6(const char *p, struct header *header)
     header->target.port = (uint16_t)read_u16(p + 34);
 }
 
-/* What follows the addresses (TLVs, section 2.2) is stepped over. A PROXY command of family UNSPEC may be taken with the
- * connection's own addresses or refused, at the receiver's choice; we take it, as we take UNKNOWN.
+/* What follows the addresses (TLVs, section 2.2) is stepped over. A PROXY command of family UNSPEC may be
+ * taken with the connection's own addresses or refused, at the receiver's choice; we take it, as we take
+ * UNKNOWN.
  */
 static enum proxy_event parse_v2(struct str in, size_t *used, struct header *header)
 {
@@ -214,10 +217,13 @@ static char *put_u16(char *p, unsigned value)
 
 static char *put_port(char *p, unsigned port)
 {
-    if (port >= 10)
-        p = put_port(p, port / 10);
-    *p = (char)('0' + port % 10);
-    return p + 1;
+    unsigned place = 1;
+
+    while (port / place >= 10)
+        place *= 10;
+    for (; place > 0; place /= 10)
+        *p++ = (char)('0' + port / place % 10);
+    return p;
 }
 
 static char *put_v1_address(char *p, const struct address *address, bool is_v6)

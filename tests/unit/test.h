@@ -6,7 +6,7 @@
  *         CHECK_EQ_STR(label.p, label.len, "example.org");
  *     }
  *
- *     static const struct test_case tests[] = {TEST(folds_case), TEST(refuses_nul)};
+ *     static const struct test_case tests[] = { TEST(folds_case), TEST(refuses_nul) };
  *     TEST_MAIN(tests)
  *
  * A test goes on after a failed check: each tells file, line, values and, in table tests, the row named by CHECK_ROW.
@@ -70,24 +70,24 @@ static inline void test_eq_str(const char *got, size_t len, const char *want, co
 #define CHECK_EQ_INT(got, want) test_eq_int((long long)(got), (long long)(want), __FILE__, __LINE__, #got)
 #define CHECK_EQ_STR(got, len, want) test_eq_str((got), (len), (want), __FILE__, __LINE__, #got)
 /* Leaves the test: what it needs is not here. */
-#define SKIP(why)                                                                       \
-    do {                                                                                \
+#define SKIP(why) \
+    do { \
         printf("%s:%d: %s: skipped: %s\n", __FILE__, __LINE__, test_now.test, (why)); \
-        test_now.skipped = true;                                                        \
-        return;                                                                         \
+        test_now.skipped = true; \
+        return; \
     } while (0)
 
-#define TEST(function) {#function, function}
-#define TEST_MAIN(tests)                                       \
-    int main(void)                                             \
-    {                                                          \
-        return test_main((tests), sizeof(tests) / sizeof *(tests)); \
-    }
+/* clang-format off */
+#define TEST(function) { #function, function }
+#define TEST_MAIN(tests) \
+    int main(void) { return test_main((tests), sizeof(tests) / sizeof *(tests)); }
+/* clang-format on */
 
 static inline int test_main(const struct test_case *tests, size_t n)
 {
     int passed = 0, failed = 0, skipped = 0;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not swallow what was found before it */
     for (size_t i = 0; i < n; i++) {
         test_now.test = tests[i].name;
         test_now.row = NULL;

@@ -1,0 +1,163 @@
+#include "message.h"
+
+#include <stdlib.h>
+
+#include "../policy/header.h"
+#include "smtp_data.h"
+
+enum { HEADER_ROOM_MIN = 4096 };
+
+void message_init(struct message_store *m, struct pool *pool, size_t header_max, bool is_raw)
+{
+    *m = (struct message_store){
+        .pool = pool, .header_max = header_max, .is_raw = is_raw, .at_line_start = true, .last = "\r\n"
+    };
+}
+
+void message_free(struct message_store *m)
+{
+    free(m->header);
+    if (m->header_size > 0)
+        pool_release(m->pool, m->header_size);
+    chain_clear(&m->body);
+    *m = (struct message_store){ 0 };
+}
+
+struct str message_header(const struct message_store *m)
+{
+    return str_from(m->header, m->header_n);
+}
+
+struct body_sink {
+    struct message_store *message;
+    enum chain_put how;
+};
+
+static bool put_body(void *to, struct str run)
+{
+    struct body_sink *sink = to;
+
+    return chain_put(&sink->message->body, sink->message->pool, run, sink->how);
+}
+
+static enum message_add add_body(struct message_store *m, struct str bytes, enum chain_put how)
+{
+    struct body_sink sink = { m, how };
+    bool fitted = m->is_raw ? put_body(&sink, bytes) : data_stuff(bytes, &m->at_line_start, put_body, &sink);
+
+    return fitted ? MESSAGE_OK : MESSAGE_NO_ROOM;
+}
+
+static enum message_add header_grow(struct message_store *m, size_t n)
+{
+    size_t size = m->header_size > 0 ? m->header_size : HEADER_ROOM_MIN;
+    char *header;
+
+    while (size < n)
+        size *= 2;
+    if (size == m->header_size)
+        return MESSAGE_OK;
+    if (!pool_charge(m->pool, size - m->header_size))
+        return MESSAGE_NO_ROOM;
+    header = realloc(m->header, size);
+    if (header == NULL) {
+        pool_release(m->pool, size - m->header_size);
+        return MESSAGE_NO_ROOM;
+    }
+    m->header = header;
+    m->header_size = size;
+    return MESSAGE_OK;
+}
+
+/* The header ends at `n`; what was read behind it is body. */
+static enum message_add header_ends(struct message_store *m, size_t n, enum chain_put how)
+{
+    struct str rest = str_from(m->header + n, m->header_n - n);
+
+    m->header_done = true;
+    m->header_n = n;
+    return add_body(m, rest, how);
+}
+
+/* Where the line that is still being received starts: behind the last CRLF. */
+static size_t open_line(const struct message_store *m)
+{
+    size_t n = m->header_n;
+    const char *at;
+
+    while ((at = memrchr(m->header + m->scanned, '\n', n - m->scanned)) != NULL) {
+        n = (size_t)(at - m->header);
+        if (n > 0 && m->header[n - 1] == '\r')
+            return n + 1;
+    }
+    return m->scanned;
+}
+
+/* Judges the lines not judged yet. A continuation line at the place where the scan stopped belongs to the field before it
+ * (header_length, which sees only what follows, would take it for the start of the section).
+ */
+static size_t header_end(struct message_store *m, bool *complete)
+{
+    struct str rest = str_from(m->header + m->scanned, m->header_n - m->scanned);
+
+    while (m->scanned > 0 && rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '\t')) {
+        const char *end = memmem(rest.p, rest.n, "\r\n", 2);
+
+        *complete = false;
+        if (end == NULL)
+            return m->header_n;
+        m->scanned += (size_t)(end + 2 - rest.p);
+        rest = str_from(end + 2, m->header_n - m->scanned);
+    }
+    return m->scanned + header_length(rest, complete);
+}
+
+static enum message_add add_header(struct message_store *m, struct str chunk)
+{
+    bool has_line_end = memchr(chunk.p, '\n', chunk.n) != NULL;
+    bool complete = false;
+    size_t end;
+
+    if (header_grow(m, m->header_n + chunk.n) != MESSAGE_OK)
+        return MESSAGE_NO_ROOM;
+    memcpy(m->header + m->header_n, chunk.p, chunk.n);
+    m->header_n += chunk.n;
+    if (has_line_end) { /* without one there is nothing new to judge, however small the pieces come */
+        end = header_end(m, &complete);
+        if (end > m->header_max)
+            return MESSAGE_HEADER_TOO_LONG;
+        if (complete)
+            return header_ends(m, end, CHAIN_FORCE);
+        m->scanned = open_line(m);
+    }
+    return m->header_n > m->header_max ? MESSAGE_HEADER_TOO_LONG : MESSAGE_OK;
+}
+
+static void remember_last(struct message_store *m, struct str chunk)
+{
+    if (chunk.n >= 2) {
+        memcpy(m->last, chunk.p + chunk.n - 2, 2);
+    } else {
+        m->last[0] = m->last[1];
+        m->last[1] = chunk.p[0];
+    }
+}
+
+enum message_add message_add(struct message_store *m, struct str chunk, enum chain_put how)
+{
+    m->size += chunk.n;
+    remember_last(m, chunk);
+    return m->header_done ? add_body(m, chunk, how) : add_header(m, chunk);
+}
+
+enum message_add message_finish(struct message_store *m)
+{
+    bool ends_line = m->last[0] == '\r' && m->last[1] == '\n';
+    bool complete;
+
+    if (!ends_line && !m->is_raw && message_add(m, STR("\r\n"), CHAIN_FORCE) != MESSAGE_OK)
+        return MESSAGE_NO_ROOM;
+    if (m->header_done)
+        return MESSAGE_OK;
+    return header_ends(m, m->header_n > 0 ? header_end(m, &complete) : 0, CHAIN_FORCE);
+}

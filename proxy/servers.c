@@ -1,0 +1,125 @@
+#include "servers.h"
+
+#include <stdlib.h>
+
+bool servers_init(struct servers *servers, const struct config *config)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < config->routes_n; i++)
+        n += config->routes[i].servers.n;
+    *servers = (struct servers){ .server = calloc(n > 0 ? n : 1, sizeof(struct server)) };
+    if (servers->server == NULL)
+        return false;
+    for (size_t i = 0; i < config->routes_n; i++)
+        for (size_t j = 0; j < config->routes[i].servers.n; j++)
+            servers->server[servers->n++] = (struct server){
+                .route = &config->routes[i],
+                .endpoint = &config->routes[i].servers.item[j],
+                .why = "",
+            };
+    return true;
+}
+
+void servers_free(struct servers *servers)
+{
+    free(servers->server);
+    *servers = (struct servers){ 0 };
+}
+
+static struct server *first_of(const struct servers *servers, const struct route *route)
+{
+    for (size_t i = 0; i < servers->n; i++)
+        if (servers->server[i].route == route)
+            return &servers->server[i];
+    return NULL;
+}
+
+struct server *servers_pick(struct servers *servers, const struct route *route, size_t from, bool try_down,
+                            size_t *index)
+{
+    struct server *first = first_of(servers, route);
+
+    for (size_t i = from; first != NULL && i < route->servers.n; i++) {
+        if (first[i].is_down && !try_down)
+            continue;
+        *index = i;
+        return &first[i];
+    }
+    return NULL;
+}
+
+struct server *servers_find(struct servers *servers, const struct route *route, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < servers->n; i++)
+        if (servers->server[i].route == route && servers->server[i].endpoint == endpoint)
+            return &servers->server[i];
+    return NULL;
+}
+
+bool servers_all_down(const struct servers *servers, const struct route *route)
+{
+    const struct server *first = first_of(servers, route);
+
+    for (size_t i = 0; first != NULL && i < route->servers.n; i++)
+        if (!first[i].is_down)
+            return false;
+    return true;
+}
+
+bool servers_up(struct server *server, const struct backend_caps *caps, uint64_t now, uint64_t probe_ms)
+{
+    bool changed = server->is_down || !server->caps.known;
+
+    server->caps = *caps;
+    server->is_down = false;
+    server->failures = 0;
+    server->next_probe = now + probe_ms;
+    server->why = "";
+    return changed;
+}
+
+bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t probe_ms)
+{
+    bool changed = !server->is_down;
+
+    server->is_down = true;
+    server->failures++;
+    server->next_probe = now + probe_ms;
+    server->why = why;
+    return changed;
+}
+
+/* The server of the route that would get a message now. */
+static const struct server *serving(const struct servers *servers, const struct route *route)
+{
+    const struct server *first = first_of(servers, route);
+
+    for (size_t i = 0; first != NULL && i < route->servers.n; i++)
+        if (!first[i].is_down)
+            return &first[i];
+    return first;
+}
+
+static uint64_t least(uint64_t a, uint64_t b) /* of limits, where 0 says that there is none */
+{
+    if (a == 0 || b == 0)
+        return a == 0 ? b : a;
+    return a < b ? a : b;
+}
+
+void servers_common(const struct servers *servers, const struct config *config, struct backend_caps *out)
+{
+    *out = (struct backend_caps){ .known = true, .bits = ~0U };
+    for (size_t i = 0; i < config->routes_n; i++) {
+        const struct server *server = serving(servers, &config->routes[i]);
+
+        if (server == NULL)
+            continue;
+        out->bits &= server->caps.bits;
+        out->size = least(out->size, server->caps.size);
+        out->rcpt_max = least(out->rcpt_max, server->caps.rcpt_max);
+        if (i == 0) /* AUTH is always the default route's business */
+            memcpy(out->auth, server->caps.auth, sizeof out->auth);
+    }
+}

@@ -1,0 +1,47 @@
+/* What a worker knows of the back-end servers: what they offer, and whether they are up.
+ *
+ * EHLO north is answered before a back end is connected, so what it may show is learnt beforehand (probes) and from each
+ * session (DESIGN 4). A server that failed is left alone until its next probe; when a route has none left, clients are
+ * told 421 at once instead of waiting (N06).
+ */
+#ifndef PROXY_SERVERS_H
+#define PROXY_SERVERS_H
+
+#include "backend.h"
+
+struct server {
+    const struct route *route;
+    const struct endpoint *endpoint;
+    struct backend_caps caps;
+    bool is_down;
+    unsigned failures;          /* in a row */
+    uint64_t next_probe;        /* ms */
+    const char *why;            /* of the last failure */
+};
+
+struct servers {
+    struct server *server;      /* all servers of all routes, routes in config order */
+    size_t n;
+};
+
+/* False without memory. */
+bool servers_init(struct servers *, const struct config *);
+void servers_free(struct servers *);
+
+/* The first server of `route` at or behind position `from` (0: the first) that is not down; when `try_down`, the first at
+ * all. NULL when none is left. `*index` gets its position among the route's servers.
+ */
+struct server *servers_pick(struct servers *, const struct route *, size_t from, bool try_down, size_t *index);
+struct server *servers_find(struct servers *, const struct route *, const struct endpoint *);
+bool servers_all_down(const struct servers *, const struct route *);
+
+/* Reports. Return true when the state changed (worth a log line). `probe_ms` is timeouts.probe. */
+bool servers_up(struct server *, const struct backend_caps *, uint64_t now, uint64_t probe_ms);
+bool servers_down(struct server *, const char *why, uint64_t now, uint64_t probe_ms);
+
+/* What every server that may get a message offers: the intersection over all routes, one server a route (the first that is
+ * up); unknown servers offer nothing.
+ */
+void servers_common(const struct servers *, const struct config *, struct backend_caps *out);
+
+#endif
