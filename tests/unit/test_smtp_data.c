@@ -349,7 +349,7 @@ static const struct odd_sample odd_samples[] = {
     { S("\t."), DATA_CLEAN },
 };
 
-/* Text is passed over eight octets at a time, in ASCII and in 8-bit characters: nothing odd may hide in it. */
+/* Text is passed over eight octets at a time, in ASCII and in 8-bit characters: nothing odd may hide there. */
 static void misses_nothing_in_long_text(void)
 {
     static const struct str letters[] = { S("a"), S("\xe9"), S("\xd1\x8f"), S("\xe5\xad\x97") };
