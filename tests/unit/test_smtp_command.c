@@ -300,8 +300,7 @@ static const struct envelope_sample rcpt_samples[] = {
     { S("RCPT TO:<a@b.example> SIZE=1"), COMMAND_UNKNOWN_PARAMETER, NULL },
     /* RFC 3461 4.1 */
     { S("RCPT TO:<a@b.example> NOTIFY=NEVER"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=NEVER" },
-    { S("RCPT TO:<a@b.example> notify=delay,Success"), COMMAND_OK,
-      "RCPT TO:<a@b.example> NOTIFY=SUCCESS,DELAY" },
+    { S("RCPT TO:<a@b.example> notify=delay,Success"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=SUCCESS,DELAY" },
     { S("RCPT TO:<a@b.example> NOTIFY=FAILURE,FAILURE"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=FAILURE" },
     { S("RCPT TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,DELAY"), COMMAND_OK,
       "RCPT TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,DELAY" },
