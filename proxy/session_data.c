@@ -115,7 +115,7 @@ void do_bdat(struct session *s, struct command *c, struct str line)
     (void)line;
     if (s->peer.listener->require_tls && !s->is_tls) {
         swallow(s, c->bdat.size, &bdat_in_clear);
-    } else if (tx == NULL || tx->recipients == 0 || (tx->doom.is_set && !tx->receiving)) {
+    } else if (tx == NULL || tx->recipients == 0) {
         swallow(s, c->bdat.size, &bdat_out_of_order);
     } else if (c->bdat.size > s->env->config->limits.message_size) {
         transaction_drop(s);
@@ -128,6 +128,11 @@ void do_bdat(struct session *s, struct command *c, struct str line)
             return;
         }
         tx->used_bdat = true;
+        if (tx->doom.is_set) { /* X4: the chunk is read, and its answer says why */
+            receiving_begin(s);
+            chunk_begin(s);
+            return;
+        }
         judge(s, AT_DATA);
     }
 }
