@@ -402,6 +402,8 @@ static size_t bdat_input(struct session *s, struct str in)
 
 size_t data_input(struct session *s, struct str in)
 {
+    size_t used;
+
     extend_time(s, in.n);
     if (s->swallow_left > 0)
         return swallow_input(s, in);
@@ -410,7 +412,7 @@ size_t data_input(struct session *s, struct str in)
     s->tx->wire_bytes += in.n;
     if (s->tx->doom.is_set && reads_without_end(s))
         return in.n;
-    if (s->wait == WAIT_BDAT)
-        return bdat_input(s, in);
-    return decode(s, in);
+    used = s->wait == WAIT_BDAT ? bdat_input(s, in) : decode(s, in);
+    deliver_continue(s); /* a stream flows as its bytes come, not only when earlier ones have left */
+    return used;
 }
