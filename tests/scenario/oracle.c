@@ -66,8 +66,8 @@ static void judge_end(struct oracle *o, int code)
         o->accepted++;
     if (north == 2 && (south != 2 || o->ends_sent != 1))
         oracle_object(o, "A-1: %d north, but the back end's answer to the end of data is %d", code, o->end_reply);
-    else if (!o->end_seen)
-        oracle_object(o, "A-3: an answer to an end of data that has not come");
+    else if (north == 2 && !o->end_seen)
+        oracle_object(o, "A-1: 250 to an end of data that has not come");
     else if (is_answer && north != south && !excused)
         oracle_object(o, "A-3: the back end said %d, the client heard %d", o->end_reply, code);
     else if (!is_answer && o->ends_sent > 0 && north != 4)

@@ -671,6 +671,12 @@ static void set_domains(struct play *p, struct str text)
     bytes_printf(&p->world.setting.ini, "[relay] domains = %.*s\n", STR_ARG(text));
 }
 
+static void set_authserv_id(struct play *p, struct str text)
+{
+    snprintf(p->world.rules.authserv_id, sizeof p->world.rules.authserv_id, "%.*s", STR_ARG(text));
+    bytes_printf(&p->world.setting.ini, "[server] authserv_id = %.*s\n", STR_ARG(text));
+}
+
 /* "may relay", "may percent", "normalises", "segments matter" */
 static void set_rule(struct play *p, struct str text)
 {
@@ -728,6 +734,7 @@ static const struct row {
     { "admission:", SETTING, set_admission, NULL, NULL },
     { "back end offers:", SETTING, set_offers, NULL, NULL },
     { "domains:", SETTING, set_domains, NULL, NULL },
+    { "authserv-id:", SETTING, set_authserv_id, NULL, NULL },
     { "rule:", SETTING, set_rule, NULL, NULL },
     { "message pool:", SETTING, set_message_pool, NULL, NULL },
     { ">", SEND, NULL, north, send_line },

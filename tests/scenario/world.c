@@ -363,6 +363,16 @@ static void free_session(struct world *w)
     oracle_north_end(&w->oracle);
 }
 
+/* An offer may change what is wanted without consuming anything. */
+static bool has_output(const struct world *w)
+{
+    const struct session_wants *wants = session_wants(w->session);
+
+    return (wants->north.out.n > 0 && w->north.state == WIRE_OPEN && w->north.room > 0 && !w->north.wants_tls) ||
+           (wants->south.out.n > 0 && w->south.state == WIRE_OPEN && w->south.room > 0 && !w->south.wants_tls) ||
+           wants->open_south || wants->south.end != LEG_OPEN;
+}
+
 /* Comes to rest after an event: session.h, "order of work". */
 static void settle(struct world *w)
 {
@@ -376,6 +386,7 @@ static void settle(struct world *w)
         collect_log(w);
         more |= offer_south(w);
         more |= offer_north(w);
+        more |= has_output(w);
         if (++turns > RESTLESS)
             w->broken = "the session never comes to rest";
     } while (w->broken == NULL && more);
