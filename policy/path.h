@@ -23,7 +23,8 @@ enum {
 
 enum path_kind {
     PATH_REVERSE, /* MAIL FROM: "<>" is the null reverse-path */
-    PATH_FORWARD  /* RCPT TO: "<>" is an error, "<postmaster>" has no domain (RFC 5321 4.1.1.3) */
+    PATH_FORWARD  /* RCPT TO: "<>" is an error, "<postmaster>" has no domain (RFC 5321 4.1.1.3),
+                   and any other name without one is left to the relay check */
 };
 
 enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local part and domain */ };
@@ -31,7 +32,7 @@ enum { PATH_UTF8 = 1 /* SMTPUTF8 was given on MAIL: non-ASCII allowed in local p
 enum path_error {
     PATH_OK,
     PATH_SYNTAX,          /* not a path: brackets, blanks, comments, controls, a second @, bad UTF-8 ... */
-    PATH_NO_DOMAIN,       /* a local part alone, and it is not postmaster */
+    PATH_NO_DOMAIN,       /* a local part alone as a reverse-path */
     PATH_LOCAL_TOO_LONG,  /* over 64 octets as sent, quotes and backslashes included */
     PATH_DOMAIN_TOO_LONG, /* domain over 255 octets without its trailing dot, or an A-label over 63 */
     PATH_BAD_DOMAIN,      /* not a Domain or address-literal */

@@ -1,7 +1,7 @@
-/* Reads the ini. inih splits lines into keys and values; what it does not tell, or cuts, is dealt with in the reader that
- * feeds it: over-long lines, NUL, section headings (inih keeps 49 octets of a name, and says nothing of an empty
- * section), and which lines are indented, that is, go on with the value before. So inih sees nothing but lines of keys
- * and values.
+/* Reads the ini. inih splits lines into keys and values; what it does not tell, or cuts, is dealt with in the
+ * reader that feeds it: over-long lines, NUL, section headings (inih keeps 49 octets of a name, and says nothing
+ * of an empty section), and which lines are indented, that is, go on with the value before. So inih sees nothing
+ * but lines of keys and values.
  */
 #include "config_parts.h"
 
@@ -14,13 +14,14 @@
 #include "nearest.h"
 
 enum {
-    NAME_MAX_ = 64,      /* octets of NAME in [listen NAME] */
-    KEYS_MAX = 64        /* names offered as suggestions */
+    NAME_MAX_ = 64, /* octets of NAME in [listen NAME] */
+    KEYS_MAX = 64   /* names offered as suggestions */
 };
 
 /* ---- the report ---- */
 
-static void print_place(struct config_reading *r, unsigned line, const struct config_instance *instance, const char *key)
+static void print_place(struct config_reading *r, unsigned line, const struct config_instance *instance,
+                        const char *key)
 {
     fprintf(r->errors, "%s:", r->file);
     if (line > 0)
@@ -74,19 +75,16 @@ static char *place_base(struct config_reading *r, enum config_place place)
     struct config *config = r->config;
 
     switch (place) {
-    case PLACE_CONFIG:
-        return (char *)config;
-    case PLACE_POLICY:
-        return (char *)&config->policy;
-    case PLACE_BACKEND:
-        return (char *)&config->routes[0];
+    case PLACE_CONFIG: return (char *)config;
+    case PLACE_POLICY: return (char *)&config->policy;
+    case PLACE_BACKEND: return (char *)&config->routes[0];
     case PLACE_LISTENER:
         return config->listeners_n < CONFIG_LISTENERS_MAX ? (char *)&config->listeners[config->listeners_n++] : NULL;
     case PLACE_CERTIFICATE:
-        return config->certificates_n < CONFIG_CERTIFICATES_MAX ? (char *)&config->certificates[config->certificates_n++]
-                                                               : NULL;
-    case PLACE_ROUTE:
-        return config->routes_n < CONFIG_ROUTES_MAX ? (char *)&config->routes[config->routes_n++] : NULL;
+        return config->certificates_n < CONFIG_CERTIFICATES_MAX
+                   ? (char *)&config->certificates[config->certificates_n++]
+                   : NULL;
+    case PLACE_ROUTE: return config->routes_n < CONFIG_ROUTES_MAX ? (char *)&config->routes[config->routes_n++] : NULL;
     }
     return NULL;
 }
@@ -174,8 +172,8 @@ static void complain_unknown(struct config_reading *r, struct config_instance *i
     const char *nearest = nearest_name(wrong, names, n);
 
     if (nearest != NULL)
-        config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"; did you mean \"%s\"?", what, CONFIG_QUOTED(wrong),
-                        nearest);
+        config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"; did you mean \"%s\"?", what,
+                        CONFIG_QUOTED(wrong), nearest);
     else
         config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"", what, CONFIG_QUOTED(wrong));
 }
@@ -229,7 +227,8 @@ static bool check_name(struct config_reading *r, const struct config_section *se
     if (section->place == PLACE_ROUTE ? read_route_name(name, room) : is_plain_name(*name))
         return true;
     config_complain(r, r->line, NULL, NULL, "\"%s\": expected %s, as in [%s %s]", CONFIG_QUOTED(*name),
-                    section->place == PLACE_ROUTE ? "a domain name or *.domain" : "a name of letters, digits, '-', '_', '.'",
+                    section->place == PLACE_ROUTE ? "a domain name or *.domain"
+                                                  : "a name of letters, digits, '-', '_', '.'",
                     section->name, section->sample);
     return false;
 }
@@ -325,7 +324,8 @@ static const struct option *find_row(struct config_reading *r, struct str key)
         if (!str_eq(str_of(section->rows[i].key), key))
             continue;
         if (*line != 0) {
-            config_complain(r, r->line, r->current, section->rows[i].key, "this key is here twice, first in line %u", *line);
+            config_complain(r, r->line, r->current, section->rows[i].key, "this key is here twice, first in line %u",
+                            *line);
             return NULL;
         }
         *line = r->line;
@@ -340,9 +340,11 @@ static void begin_key(struct config_reading *r, struct str key, const char *valu
     settle(r);
     r->key_open = true;
     r->key_line = r->value_line = r->line;
-    if (value == NULL)
+    if (value == NULL) {
         config_complain(r, r->line, r->current, NULL, "\"%s\": expected key = value", CONFIG_QUOTED(key));
-    else if (r->current != NULL)
+        return;
+    }
+    if (r->current != NULL)
         r->row = find_row(r, key);
     else if (!r->heading_seen)
         config_complain(r, r->line, NULL, NULL, "\"%s\": a key before the first [section]", CONFIG_QUOTED(key));
@@ -356,8 +358,9 @@ static void continue_value(struct config_reading *r, const char *text)
     if (r->row == NULL)
         return;
     if (!config_value_is_list(r->row->type)) {
-        config_complain(r, r->line, r->current, r->row->key,
-                        "an indented line goes on with the value before, and this is no list; keys begin in the first column");
+        config_complain(
+            r, r->line, r->current, r->row->key,
+            "an indented line goes on with the value before, and this is no list; keys begin in the first column");
         r->row = NULL;
         return;
     }
@@ -411,7 +414,8 @@ static void read_heading(struct config_reading *r, struct str line)
     r->current = NULL;
     r->heading_seen = true;
     if (end == line.n) {
-        config_complain(r, r->line, NULL, NULL, "\"%s\": expected ']' at the end of the section's name", CONFIG_QUOTED(line));
+        config_complain(r, r->line, NULL, NULL, "\"%s\": expected ']' at the end of the section's name",
+                        CONFIG_QUOTED(line));
         return;
     }
     after = str_trim(str_skip(line, end + 1));
@@ -426,8 +430,9 @@ static bool admit_line(struct config_reading *r, struct str line)
     struct str text = str_trim(line);
 
     if (line.n > CONFIG_LINE_MAX) {
-        config_complain(r, r->line, NULL, NULL, "this line has %zu octets, and %d is the most; long lists go on in indented lines",
-                        line.n, CONFIG_LINE_MAX);
+        config_complain(r, r->line, NULL, NULL,
+                        "this line has %zu octets, and %d is the most; long lists go on in indented lines", line.n,
+                        CONFIG_LINE_MAX);
         return false;
     }
     if (has_control(line)) {
@@ -438,8 +443,10 @@ static bool admit_line(struct config_reading *r, struct str line)
         return false;
     r->indented = text.p != line.p;
     if (r->indented && !r->key_open) {
-        config_complain(r, r->line, NULL, NULL, "\"%s\": an indented line, but no value before it to go on with; keys begin in "
-                        "the first column", CONFIG_QUOTED(text));
+        config_complain(r, r->line, NULL, NULL,
+                        "\"%s\": an indented line, but no value before it to go on with; keys begin in "
+                        "the first column",
+                        CONFIG_QUOTED(text));
         return false;
     }
     if (line.p[0] != '[')
@@ -547,7 +554,6 @@ struct config *config_parse(struct str text, const char *name, FILE *errors)
     add_single_sections(&r);
     if (!r.out_of_memory) {
         read_text(&r, text);
-        r.config->memory = r.store.first;
         config_check(&r);
     }
     return finish(&r);

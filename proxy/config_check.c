@@ -53,7 +53,8 @@ static void default_hostname(struct config_reading *r, struct config_instance *s
         name[0] = '\0';
     text = str_of(name);
     if (str_find(text, '.') == text.n || !domain_is_valid(text)) {
-        COMPLAIN(r, server, "hostname", "missing, and the system's name \"%s\" is not a full one; expected a domain name",
+        COMPLAIN(r, server, "hostname",
+                 "missing, and the system's name \"%s\" is not a full one; expected a domain name",
                  CONFIG_QUOTED(text));
         return;
     }
@@ -150,7 +151,8 @@ static void check_listener(struct config_reading *r, const struct listener *list
     if (listener->tls == LISTEN_TLS_OFF && listener->auth)
         COMPLAIN(r, instance, "auth", "yes contradicts tls = off: passwords are taken in encrypted sessions alone");
     if (listener->tls != LISTEN_TLS_OFF && r->config->certificates_n == 0)
-        COMPLAIN(r, instance, "tls", "needs a certificate: add a section [certificate NAME] with chain and key, or set tls = off");
+        COMPLAIN(r, instance, "tls",
+                 "needs a certificate: add a section [certificate NAME] with chain and key, or set tls = off");
     if (listener->sessions > r->config->limits.sessions)
         WARN(r, instance, "sessions", "[limits] sessions ends at %" PRIu64 " already", r->config->limits.sessions);
 }
@@ -321,7 +323,8 @@ static void check_relay_section(struct config_reading *r)
     const struct relay_policy *policy = &r->config->policy.relay;
 
     if (relay->errors_n == 0 && policy->domains.n == 0 && policy->networks.n == 0 && !any_auth(r->config))
-        COMPLAIN(r, relay, "domains", "missing, and neither networks nor a listener with auth = yes: nothing would ever be "
+        COMPLAIN(r, relay, "domains",
+                 "missing, and neither networks nor a listener with auth = yes: nothing would ever be "
                  "accepted");
 }
 
@@ -331,7 +334,8 @@ static void check_share(struct config_reading *r, struct config_instance *limits
     char text[CONFIG_SIZE_MAX];
 
     if (value > share)
-        COMPLAIN(r, limits, key, "%s is more than a worker's share of message_memory, %" PRIu64 "k with %" PRIu64 " workers",
+        COMPLAIN(r, limits, key,
+                 "%s is more than a worker's share of message_memory, %" PRIu64 "k with %" PRIu64 " workers",
                  config_size_text(value, text), share >> 10, r->config->workers);
 }
 
@@ -364,6 +368,7 @@ void config_check(struct config_reading *r)
     for (size_t i = 0; i < config->routes_n; i++)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
+    config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);
 }

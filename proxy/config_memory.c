@@ -29,8 +29,8 @@ static bool has_south_tls(const struct config *config)
     return false;
 }
 
-/* A reload runs new workers beside old ones that finish their sessions; sessions and messages are counted once, since the
- * limits hold for both together.
+/* A reload runs new workers beside old ones that finish their sessions; sessions and messages are counted once,
+ * since the limits hold for both together.
  */
 static void list_items(const struct config *config, uint64_t workers, struct item item[ITEMS])
 {

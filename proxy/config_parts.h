@@ -115,13 +115,13 @@ struct config_instance *config_instance_named(const struct config_reading *, con
 
 /* ---- values (config_value.c) ---- */
 
-/* Reads `text`, which begins on `line`, as the value of `row`; problems are reported. Lists may hold newlines, which
- * count lines.
+/* Reads `text`, which begins on `line`, as the value of `row`; problems are reported. Lists may hold newlines,
+ * which count lines.
  */
-void config_value_read(struct config_reading *, struct config_instance *, const struct option *row,
-                       struct str text, unsigned line);
-/* The value as the ini would say it behind its '=', a blank before each word; nothing when there is none. Lists may fill
- * several lines, each next one indented.
+void config_value_read(struct config_reading *, struct config_instance *, const struct option *row, struct str text,
+                       unsigned line);
+/* The value as the ini would say it behind its '=', a blank before each word; nothing when there is none. Lists
+ * may fill several lines, each next one indented.
  */
 void config_value_print(const struct option *row, const void *at, FILE *);
 /* "a number of sessions from 1 to 100000" */

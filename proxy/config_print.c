@@ -35,7 +35,8 @@ static void print_sample_row(const struct option *row, FILE *out)
 
 void config_print_defaults(FILE *out)
 {
-    fputs("# Postern's configuration: every section and key, with its default. Keys begin in the first column; an indented\n"
+    fputs("# Postern's configuration: every section and key, with its default. Keys begin in the first column; an "
+          "indented\n"
           "# line goes on with the list before it. See postern.ini(5). The least that works:\n"
           "#\n"
           "#     [server]\n"
@@ -89,7 +90,8 @@ static void print_single(const struct config *config, const struct config_sectio
     fputc('\n', out);
 }
 
-static void print_named(const struct config_section *section, const char *star, struct str name, const void *base, FILE *out)
+static void print_named(const struct config_section *section, const char *star, struct str name, const void *base,
+                        FILE *out)
 {
     fprintf(out, "[%s %s%.*s]\n", section->name, star, STR_ARG(name));
     print_values(section, base, out);
@@ -105,7 +107,8 @@ static void print_section(const struct config *config, const struct config_secti
     for (size_t i = 0; section->place == PLACE_CERTIFICATE && i < config->certificates_n; i++)
         print_named(section, "", config->certificates[i].name, &config->certificates[i], out);
     for (size_t i = 1; section->place == PLACE_ROUTE && i < config->routes_n; i++)
-        print_named(section, config->routes[i].is_wildcard ? "*." : "", config->routes[i].name, &config->routes[i], out);
+        print_named(section, config->routes[i].is_wildcard ? "*." : "", config->routes[i].name, &config->routes[i],
+                    out);
 }
 
 void config_print(const struct config *config, FILE *out)
@@ -170,46 +173,49 @@ static const char manual_head[] =
     ".SH NAME\n"
     "postern.ini \\- configuration of the Postern mail gateway\n"
     ".SH DESCRIPTION\n"
-    "Sections in brackets, and keys with values below them. Keys begin in the first column. \"#\" and \";\" begin a comment, "
-    "at the start of a line or after a blank. List items are separated by blanks or commas, and an indented line goes on with "
-    "the list before it. A line has 4096 octets at most. Each section and each key may stand once; sections with a NAME may be "
+    "Sections in brackets, and keys with values below them. Keys begin in the first column. \"#\" and \";\" begin a "
+    "comment, "
+    "at the start of a line or after a blank. List items are separated by blanks or commas, and an indented line goes "
+    "on with "
+    "the list before it. A line has 4096 octets at most. Each section and each key may stand once; sections with a "
+    "NAME may be "
     "repeated with other names.\n"
     ".PP\n"
     "Sizes are octets, or with k, M, G powers of 1024 of them. Times are seconds, or have a unit: ms, s, m, h, d.\n"
     ".PP\n"
-    "An unknown section or key, a value out of range, a file that cannot be read and a contradiction are errors. All of them "
+    "An unknown section or key, a value out of range, a file that cannot be read and a contradiction are errors. All "
+    "of them "
     "are told, with file and line, and nothing starts or changes.\n"
     ".SH SECTIONS\n"
     "Behind each key stands its default, if it has one.\n";
 
-static const char manual_tail[] =
-    ".SH EXAMPLES\n"
-    "The least that works:\n"
-    ".PP\n"
-    ".nf\n"
-    "[server]\n"
-    "hostname = mx.example.org\n"
-    "[certificate main]\n"
-    "chain = /etc/postern/chain.pem\n"
-    "key = /etc/postern/key.pem\n"
-    "[backend]\n"
-    "servers = 192.0.2.1:25\n"
-    "[relay]\n"
-    "domains = example.org *.example.org\n"
-    ".fi\n"
-    ".PP\n"
-    "Submission beside it, for clients that log in:\n"
-    ".PP\n"
-    ".nf\n"
-    "[listen smtp]\n"
-    "address = 0.0.0.0:25 [::]:25\n"
-    "[listen submissions]\n"
-    "address = 0.0.0.0:465 [::]:465\n"
-    "tls = implicit\n"
-    "auth = yes\n"
-    ".fi\n"
-    ".SH SEE ALSO\n"
-    ".BR postern (8)\n";
+static const char manual_tail[] = ".SH EXAMPLES\n"
+                                  "The least that works:\n"
+                                  ".PP\n"
+                                  ".nf\n"
+                                  "[server]\n"
+                                  "hostname = mx.example.org\n"
+                                  "[certificate main]\n"
+                                  "chain = /etc/postern/chain.pem\n"
+                                  "key = /etc/postern/key.pem\n"
+                                  "[backend]\n"
+                                  "servers = 192.0.2.1:25\n"
+                                  "[relay]\n"
+                                  "domains = example.org *.example.org\n"
+                                  ".fi\n"
+                                  ".PP\n"
+                                  "Submission beside it, for clients that log in:\n"
+                                  ".PP\n"
+                                  ".nf\n"
+                                  "[listen smtp]\n"
+                                  "address = 0.0.0.0:25 [::]:25\n"
+                                  "[listen submissions]\n"
+                                  "address = 0.0.0.0:465 [::]:465\n"
+                                  "tls = implicit\n"
+                                  "auth = yes\n"
+                                  ".fi\n"
+                                  ".SH SEE ALSO\n"
+                                  ".BR postern (8)\n";
 
 void config_print_manual(FILE *out)
 {

@@ -9,6 +9,8 @@
 #define CERTIFICATE(field) offsetof(struct certificate, field)
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a designator takes no parentheses */
+/* clang-format off */
 /* Short forms for the many rows of one kind. Times are given in seconds. */
 #define NUMBER(section_, key_, field, preset_, min_, max_, unit_, help_)                                        \
     { .section = section_, .key = key_, .type = OPTION_NUMBER, .offset = CONFIG(field), .preset = preset_,      \
@@ -19,6 +21,8 @@
 #define SECONDS(key_, preset_, min_, max_, help_)                                                               \
     { .section = "timeouts", .key = #key_, .type = OPTION_SECONDS, .offset = CONFIG(timeouts.key_),             \
       .preset = preset_, .min = (min_) * 1000ULL, .max = (max_) * 1000ULL, .help = help_ }
+/* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define KILO (1ULL << 10)
 #define MEGA (1ULL << 20)
@@ -33,10 +37,11 @@ static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_targets[] = { "stderr", "syslog", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
+/* clang-format off */
 static const struct option server_rows[] = {
     { .section = "server", .key = "hostname", .type = OPTION_NAME, .offset = CONFIG(hostname),
-      .help = "The name in the greeting, in EHLO to the mail server and in Received fields. When left out, the system's "
-              "host name, if that is a full one with a dot." },
+      .help = "The name in the greeting, in EHLO to the mail server and in Received fields. When left out, the "
+              "system's host name, if that is a full one with a dot." },
     { .section = "server", .key = "authserv_id", .type = OPTION_NAME, .offset = CONFIG(authserv_id),
       .help = "The name under which results are written into Authentication-Results fields (RFC 8601); fields from "
               "outside that claim it are removed. When left out, the hostname." },
@@ -58,8 +63,8 @@ static const struct option listen_rows[] = {
       .help = "Offer AUTH once the session is encrypted. The mail server checks the password, and its yes allows "
               "relaying in that session." },
     { .section = "listen", .key = "proxy_from", .type = OPTION_NETWORKS, .offset = LISTENER(proxy_from),
-      .help = "Load balancers in front of Postern: clients from here must speak the PROXY protocol (v1 or v2) first, and "
-              "nobody else may." },
+      .help = "Load balancers in front of Postern: clients from here must speak the PROXY protocol (v1 or v2) "
+              "first, and nobody else may." },
     { .section = "listen", .key = "sessions", .type = OPTION_NUMBER, .offset = LISTENER(sessions), .preset = "0",
       .max = 100000, .unit = "sessions", .help = "At once on this listener. 0: only [limits] sessions counts." },
 };
@@ -67,12 +72,12 @@ static const struct option listen_rows[] = {
 static const struct option route_rows[] = {
     { .section = "backend", .key = "servers", .type = OPTION_ENDPOINTS, .offset = ROUTE(servers), .required = true,
       .min = 25, .max = CONFIG_SERVERS_MAX,
-      .help = "The mail servers behind Postern, the preferred one first. IP addresses; the port may be left out when it "
-              "is 25." },
+      .help = "The mail servers behind Postern, the preferred one first. IP addresses; the port may be left out "
+              "when it is 25." },
     { .section = "backend", .key = "tls", .type = OPTION_CHOICE, .offset = ROUTE(tls), .preset = "opportunistic",
       .choices = south_tls,
-      .help = "opportunistic encrypts when the server offers STARTTLS and does not ask who it is; required sends nothing "
-              "in clear." },
+      .help = "opportunistic encrypts when the server offers STARTTLS and does not ask who it is; required "
+              "sends nothing in clear." },
     { .section = "backend", .key = "tls_ca", .type = OPTION_FILE, .offset = ROUTE(tls_ca),
       .help = "PEM file of the authorities that may have signed the server's certificate. Needs tls = required." },
     { .section = "backend", .key = "tls_name", .type = OPTION_NAME, .offset = ROUTE(tls_name),
@@ -82,8 +87,8 @@ static const struct option route_rows[] = {
               "other. Needs tls = required." },
     { .section = "backend", .key = "client_info", .type = OPTION_CHOICE, .offset = ROUTE(client_info), .preset = "none",
       .choices = client_info,
-      .help = "How the server learns the client's address: Postfix's XCLIENT, a PROXY protocol header, or not at all. It "
-              "must be set to trust Postern with it." },
+      .help = "How the server learns the client's address: Postfix's XCLIENT, a PROXY protocol header, or not "
+              "at all. It must be set to trust Postern with it." },
 };
 
 static const struct option certificate_rows[] = {
@@ -132,8 +137,8 @@ static const struct option limits_rows[] = {
     BYTES("header_size", limits.header_size, "256k", 16 * KILO, 16 * MEGA,
           "The largest header section of a message."),
     BYTES("hold", limits.hold, "1M", 0, 256 * MEGA,
-          "Messages up to this size wait in memory for their verdict. Larger ones flow on to the mail server at once, and "
-          "only their end is held back."),
+          "Messages up to this size wait in memory for their verdict. Larger ones flow on to the mail server at "
+          "once, and only their end is held back."),
     NUMBER("limits", "recipients", limits.recipients, "1000", 100, 50000, "recipients",
            "Per transaction; more are answered 452. RFC 5321 4.5.3.1.8 asks for 100 at least."),
     NUMBER("limits", "transactions", limits.transactions, "1000", 1, 1000000, "transactions", "Per session."),
@@ -173,7 +178,8 @@ static const struct option log_rows[] = {
     { .section = "log", .key = "to", .type = OPTION_CHOICE, .offset = CONFIG(log_target), .preset = "stderr",
       .choices = log_targets, .help = "syslog means /dev/log, facility mail." },
     { .section = "log", .key = "level", .type = OPTION_CHOICE, .offset = CONFIG(log_level), .preset = "info",
-      .choices = log_levels, .help = "The least urgent lines that are written. debug shows every line of both wires." },
+      .choices = log_levels, .help = "The least urgent lines that are written. debug shows every line of both "
+                                     "wires." },
 };
 
 static const struct config_section sections[] = {
@@ -182,19 +188,20 @@ static const struct config_section sections[] = {
       "Where clients connect; one section for each kind of access. When there is none: all addresses, port 25, "
       "tls = starttls. TLS needs a [certificate NAME]." },
     { "certificate", PLACE_CERTIFICATE, "main", certificate_rows, COUNT(certificate_rows),
-      "A certificate shown to clients. Several may be given: for different names (SNI), or RSA beside ECDSA. The first is "
-      "shown to clients that name no name." },
+      "A certificate shown to clients. Several may be given: for different names (SNI), or RSA beside ECDSA. "
+      "The first is shown to clients that name no name." },
     { "tls", PLACE_CONFIG, NULL, tls_rows, COUNT(tls_rows), "TLS on all connections." },
     { "backend", PLACE_BACKEND, NULL, route_rows, COUNT(route_rows), "The mail server behind the gateway." },
     { "route", PLACE_ROUTE, "example.org", route_rows, COUNT(route_rows),
-      "A mail server of its own for the recipients of one domain, or of every name below it: [route *.example.org]. The "
-      "exact name goes before wildcards, the longest wildcard before shorter ones." },
+      "A mail server of its own for the recipients of one domain, or of every name below it: [route "
+      "*.example.org]. The exact name goes before wildcards, the longest wildcard before shorter ones." },
     { "framing", PLACE_CONFIG, NULL, framing_rows, COUNT(framing_rows), "How messages must be written on the wire." },
     { "auth", PLACE_CONFIG, NULL, auth_rows, COUNT(auth_rows), "Authentication, on listeners with auth = yes." },
     { "limits", PLACE_CONFIG, NULL, limits_rows, COUNT(limits_rows), "How much is too much." },
     { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long." },
     { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction." },
 };
+/* clang-format on */
 
 size_t config_sections_n(void)
 {

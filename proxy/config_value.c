@@ -103,8 +103,9 @@ static const struct unit byte_units[] = {
     { STR_INIT("G"), 1U << 30 }, { STR_INIT("M"), 1U << 20 }, { STR_INIT("k"), 1U << 10 }, { STR_INIT(""), 1 }
 };
 
-static const struct unit time_units[] = { { STR_INIT("d"), 86400000 }, { STR_INIT("h"), 3600000 }, { STR_INIT("m"), 60000 },
-                                          { STR_INIT("s"), 1000 },     { STR_INIT(""), 1000 },     { STR_INIT("ms"), 1 } };
+static const struct unit time_units[] = { { STR_INIT("d"), 86400000 }, { STR_INIT("h"), 3600000 },
+                                          { STR_INIT("m"), 60000 },    { STR_INIT("s"), 1000 },
+                                          { STR_INIT(""), 1000 },      { STR_INIT("ms"), 1 } };
 
 static const struct unit no_units[] = { { STR_INIT(""), 1 } };
 
@@ -286,8 +287,8 @@ static bool too_many(const struct value *v, size_t n)
 }
 
 /* Reads every item with `read_item` into an array of `size` octets each; all bad ones are reported. */
-static void *read_items(struct value *v, struct str text, size_t size, bool (*read_item)(struct value *, struct str, void *),
-                        size_t *n)
+static void *read_items(struct value *v, struct str text, size_t size,
+                        bool (*read_item)(struct value *, struct str, void *), size_t *n)
 {
     size_t count = count_items(text);
     char *items = NULL;
@@ -336,7 +337,8 @@ static bool read_endpoint(struct value *v, struct str item, void *at)
     if (!looks_like_host_name(item))
         return expected(v, item);
     config_complain(v->r, v->line, v->instance, v->row->key,
-                    "\"%s\": host names are not looked up; expected an IP address, such as 192.0.2.1:25", CONFIG_QUOTED(item));
+                    "\"%s\": host names are not looked up; expected an IP address, such as 192.0.2.1:25",
+                    CONFIG_QUOTED(item));
     return false;
 }
 
@@ -438,8 +440,9 @@ static void read_domain_lines(struct value *v, const char *path, struct str text
         if (read_pattern(v, line, &set->item[set->n]))
             set->n++;
         else
-            config_complain(v->r, v->line, v->instance, v->row->key, "%s:%u: \"%s\": expected a domain name, or *.example.org",
-                            path, line_n, CONFIG_QUOTED(line));
+            config_complain(v->r, v->line, v->instance, v->row->key,
+                            "%s:%u: \"%s\": expected a domain name, or *.example.org", path, line_n,
+                            CONFIG_QUOTED(line));
     }
 }
 
@@ -580,8 +583,8 @@ static const char *expects_range(const struct option *row, char out[CONFIG_EXPEC
     char min[CONFIG_SIZE_MAX], max[CONFIG_SIZE_MAX];
 
     if (row->type == OPTION_BYTES)
-        snprintf(out, CONFIG_EXPECTS_MAX, "octets from %s to %s (k, M, G: powers of 1024)", config_size_text(row->min, min),
-                 config_size_text(row->max, max));
+        snprintf(out, CONFIG_EXPECTS_MAX, "octets from %s to %s (k, M, G: powers of 1024)",
+                 config_size_text(row->min, min), config_size_text(row->max, max));
     else if (row->type == OPTION_SECONDS)
         snprintf(out, CONFIG_EXPECTS_MAX, "a time from %s to %s (ms, s, m, h, d)", time_text(row->min, min),
                  time_text(row->max, max));
@@ -608,9 +611,9 @@ void config_value_read(struct config_reading *r, struct config_instance *instanc
     const struct value_type *type = &types[row->type];
 
     text = str_trim(text);
-    if (text.n > 0)
+    if (text.n > 0 && text.p[0] != '#' && text.p[0] != ';') /* "key =#x": with a blank it would be a comment */
         type->read(&v, text);
-    else if (!type->is_optional || row->required)
+    else if (text.n > 0 || !type->is_optional || row->required)
         expected(&v, text);
     else
         memset(v.at, 0, type->size);

@@ -13,12 +13,12 @@ struct log {
     enum log_level threshold;
     struct log_sink sink;
     int64_t now_ms;
-    enum log_level level;       /* of the line being built */
-    bool skipped;               /* the line being built is below the threshold */
-    uint64_t dropped;           /* lines lost since the start */
-    uint64_t dropped_reported;  /* of these, told in a log_dropped line */
+    enum log_level level;      /* of the line being built */
+    bool skipped;              /* the line being built is below the threshold */
+    uint64_t dropped;          /* lines lost since the start */
+    uint64_t dropped_reported; /* of these, told in a log_dropped line */
     struct log_line line;
-    size_t start, end;          /* what of `buffer` waits for the sink */
+    size_t start, end; /* what of `buffer` waits for the sink */
     char buffer[LOG_BUFFER];
 };
 
@@ -55,7 +55,9 @@ bool log_enabled(const struct log *log, enum log_level level)
     return level <= log->threshold;
 }
 
-/* RFC 3339, UTC, with milliseconds. Years beyond four digits cannot come from a sane clock and are shown as they are. */
+/* RFC 3339, UTC, with milliseconds. Years beyond four digits cannot come from a sane clock and are shown as they
+ * are.
+ */
 static void put_time(struct log *log)
 {
     int64_t ms = log->now_ms % 1000;
@@ -168,8 +170,8 @@ static bool write_out(struct log *log)
     return true;
 }
 
-/* The sink takes lines again: say how many it missed. A warning, whatever the threshold: an operator who reads errors
- * alone must know that some are missing.
+/* The sink takes lines again: say how many it missed. A warning, whatever the threshold: an operator who reads
+ * errors alone must know that some are missing.
  */
 static void report_dropped(struct log *log)
 {

@@ -1,9 +1,10 @@
 /* The log: one line per connection and one per transaction, key=value (logfmt) or JSON, in a fixed vocabulary.
  *
- * Lines are built in memory and handed to the sink in one write, once per loop turn, so that logging never waits for a
- * disk and a session without I/O can log. A line never holds a raw byte from a wire: everything outside printable ASCII
- * is escaped \xNN (L-2), and a line is at most LOG_LINE_MAX octets (over-long values end in "..."). Bodies and secrets
- * have no place here (L-3). When the sink is stuck, lines are dropped and counted, mail is not (L-5).
+ * Lines are built in memory and handed to the sink in one write, once per loop turn, so that logging never waits
+ * for a disk and a session without I/O can log. A line never holds a raw byte from a wire: everything outside
+ * printable ASCII, and the backslash itself, is escaped \xNN (L-2), and a line is at most LOG_LINE_MAX octets (over-long values end in
+ * "..."). Bodies and secrets have no place here (L-3). When the sink is stuck, lines are dropped and counted, mail
+ * is not (L-5).
  *
  *     log_begin(log, LOG_INFO, "transaction");
  *     log_str(log, "id", id); log_num(log, "rcpt", 3); log_str(log, "from", path.text);
@@ -25,9 +26,9 @@ enum { LOG_LINE_MAX = 4000 /* below PIPE_BUF, so that lines of several workers n
 
 struct log;
 
-/* `fd` takes the lines (a non-blocking write is tried; never blocks): stderr, or a datagram socket to /dev/log for syslog,
- * one line per datagram with its priority. The log owns neither. NULL without memory. `fd` -1 keeps lines in the buffer
- * for log_peek (tests).
+/* `fd` takes the lines (a non-blocking write is tried; never blocks): stderr, or a datagram socket to /dev/log for
+ * syslog, one line per datagram with its priority. The log owns neither. NULL without memory. `fd` -1 keeps lines
+ * in the buffer for log_peek (tests).
  */
 struct log *log_new(enum log_format, enum log_target, enum log_level threshold, int fd);
 void log_free(struct log *);
@@ -35,7 +36,9 @@ void log_free(struct log *);
 /* Opens the sink of `target`; -1 and errno on failure. */
 int log_open_sink(enum log_target);
 
-/* Time stamp printed on each line ("time=2026-11-22T12:00:00.123Z"), set once per loop turn: no clock is read here. */
+/* Time stamp printed on each line ("time=2026-11-22T12:00:00.123Z"), set once per loop turn: no clock is read
+ * here.
+ */
 void log_set_time(struct log *, int64_t unix_ms);
 
 bool log_enabled(const struct log *, enum log_level);

@@ -1,7 +1,8 @@
-/* One log line as it grows: fields in logfmt or JSON, escaped, within a fixed room. No time, no sink: log.c has those.
+/* One log line as it grows: fields in logfmt or JSON, escaped, within a fixed room. No time, no sink: log.c has
+ * those.
  *
- * What a reader gets back from a value is the same text in both formats: printable ASCII as it is, every other octet and
- * the backslash itself as \xNN, so that no two inputs look alike.
+ * What a reader gets back from a value is the same text in both formats: printable ASCII as it is, every other
+ * octet and the backslash itself as \xNN, so that no two inputs look alike.
  */
 #ifndef PROXY_LOG_LINE_H
 #define PROXY_LOG_LINE_H

@@ -27,8 +27,8 @@ static int open_syslog(void)
     return fd;
 }
 
-/* A pipe or terminal is opened anew, so that O_NONBLOCK becomes ours alone: set on the inherited description it would
- * change the descriptors of our parent, too. Files do not block, sockets are asked not to at each call.
+/* A pipe or terminal is opened anew, so that O_NONBLOCK becomes ours alone: set on the inherited description it
+ * would change the descriptors of our parent, too. Files do not block, sockets are asked not to at each call.
  */
 static int open_stderr(void)
 {
@@ -118,7 +118,9 @@ size_t log_sink_write(const struct log_sink *sink, struct str lines)
 size_t log_syslog_head(char out[LOG_SYSLOG_HEAD], enum log_level level, int64_t unix_ms)
 {
     static const int severity[] = { [LOG_ERROR] = 3, [LOG_WARN] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7 };
-    static const char month[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    static const char month[][4] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+    };
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm tm = { 0 };
     int n;

@@ -16,7 +16,9 @@ struct log_sink {
 
 void log_sink_init(struct log_sink *, enum log_target, int fd);
 
-/* Offers whole lines; returns how many octets were taken, 0 when it would block or fails. Syslog takes one line a call. */
+/* Offers whole lines; returns how many octets were taken, 0 when it would block or fails. Syslog takes one line a
+ * call.
+ */
 size_t log_sink_write(const struct log_sink *, struct str lines);
 
 /* Room for what syslog wants in front of a line: "<22>Nov 22 12:00:00 postern[123]: ". */

@@ -4,8 +4,8 @@
 
 #include "../policy/str.h"
 
-/* The one of `names` that takes the fewest typing errors (a letter wrong, missing, too many, or two swapped) to become
- * `wrong`; NULL when even that is not near: more than a third of its letters, at least one, are wrong.
+/* The one of `names` that takes the fewest typing errors (a letter wrong, missing, too many, or two swapped) to
+ * become `wrong`; NULL when even that is not near: more than a third of its letters, at least one, are wrong.
  */
 const char *nearest_name(struct str wrong, const char *const *names, size_t n);
 

@@ -1,5 +1,6 @@
 #include "servers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 bool servers_init(struct servers *servers, const struct config *config)
@@ -16,7 +17,6 @@ bool servers_init(struct servers *servers, const struct config *config)
             servers->server[servers->n++] = (struct server){
                 .route = &config->routes[i],
                 .endpoint = &config->routes[i].servers.item[j],
-                .why = "",
             };
     return true;
 }
@@ -75,8 +75,16 @@ bool servers_up(struct server *server, const struct backend_caps *caps, uint64_t
     server->is_down = false;
     server->failures = 0;
     server->next_probe = now + probe_ms;
-    server->why = "";
+    server->why[0] = '\0';
     return changed;
+}
+
+/* A server that just went away is often back at once (a restart): the first probes come fast, then at the usual pace. */
+static uint64_t probe_pause(unsigned failures, uint64_t probe_ms)
+{
+    uint64_t pause = 500ULL << (failures < 10 ? failures : 10);
+
+    return pause < probe_ms ? pause : probe_ms;
 }
 
 bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t probe_ms)
@@ -85,8 +93,8 @@ bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t
 
     server->is_down = true;
     server->failures++;
-    server->next_probe = now + probe_ms;
-    server->why = why;
+    server->next_probe = now + probe_pause(server->failures, probe_ms);
+    snprintf(server->why, sizeof server->why, "%s", why);
     return changed;
 }
 

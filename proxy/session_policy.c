@@ -103,22 +103,33 @@ static void await_answers(struct session *s, enum stage stage)
     s->wants.ask = true;
 }
 
+/* Notes the questions; false when there is nothing to wait for (no memory, or every cap is reached). */
+static bool ask_all(struct session *s, const struct outcome *outcome)
+{
+    struct facts *facts = facts_room(s);
+    bool is_waiting = false;
+
+    for (size_t i = 0; facts != NULL && i < outcome->questions; i++)
+        facts_ask(facts, outcome->question[i]);
+    for (size_t i = 0; facts != NULL && i < facts->n; i++)
+        is_waiting = is_waiting || facts->fact[i].state == FACT_UNKNOWN;
+    return is_waiting;
+}
+
 void judge(struct session *s, enum stage stage)
 {
     struct outcome outcome;
     struct facts closed = { .closed = true };
-    struct facts *facts;
 
     evaluate(s, stage, session_facts(s), &outcome);
-    if (!outcome.decided) {
-        facts = facts_room(s);
-        if (facts != NULL) {
-            for (size_t i = 0; i < outcome.questions; i++)
-                facts_ask(facts, outcome.question[i]);
-            await_answers(s, stage);
-            return;
-        }
-        evaluate(s, stage, &closed, &outcome); /* no memory for answers: every unknown reads TEMP */
+    if (!outcome.decided && ask_all(s, &outcome)) {
+        await_answers(s, stage);
+        return;
+    }
+    if (!outcome.decided) { /* one more pass, in which every unknown reads TEMP */
+        if (s->facts != NULL)
+            facts_close(&s->facts->facts);
+        evaluate(s, stage, s->facts != NULL ? &s->facts->facts : &closed, &outcome);
     }
     decided(s, stage, &outcome.verdict);
 }

@@ -53,7 +53,9 @@ static enum command_error parse_helo(struct str argument, bool smtputf8, struct 
     return COMMAND_OK;
 }
 
-/* Takes "FROM:" or "TO:" off the front, with the one blank that many clients put behind the colon, against RFC 5321 3.3. */
+/* Takes "FROM:" or "TO:" off the front, with the one blank that many clients put behind the colon, against
+ * RFC 5321 3.3.
+ */
 static bool skip_label(struct str *rest, struct str label)
 {
     if (!str_istarts(*rest, label))
@@ -96,8 +98,8 @@ static enum command_error parse_rcpt(struct str rest, bool smtputf8, struct comm
     return e;
 }
 
-/* RFC 3030 2: BDAT SP chunk-size [SP "LAST"]. Digits only: what "1e3" or "+5" or " 5" means to two readers are two
- * different places where the next command starts.
+/* RFC 3030 2: BDAT SP chunk-size [SP "LAST"]. Digits only: what "1e3" or "+5" or " 5" means to two readers
+ * are two different places where the next command starts.
  */
 static enum command_error parse_bdat(struct str argument, bool smtputf8, struct command *out)
 {
@@ -114,7 +116,8 @@ static enum command_error parse_bdat(struct str argument, bool smtputf8, struct 
     return COMMAND_OK;
 }
 
-/* RFC 4422 3.1: 1*20 of upper-case letters, digits, "-" and "_"; clients in the field write lower case too. */
+/* RFC 4422 3.1: 1*20 of upper-case letters, digits, "-" and "_"; clients in the field write lower case too.
+ */
 static bool mechanism_is_valid(struct str s)
 {
     static const struct str marks = STR_INIT("0123456789-_");
@@ -185,19 +188,21 @@ static const struct verb_row *find_verb(struct str name)
 
 /* ---- other protocols ---- */
 
-/* First words of requests (HTTP, SIP, RTSP) that a browser or a confused client can be made to send to port 25. */
+/* First words of requests (HTTP, SIP, RTSP) that a browser or a confused client can be made to send to port
+ * 25.
+ */
 static const struct str foreign_words[] = {
-    STR_INIT("GET"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("HEAD"), STR_INIT("CONNECT"), STR_INIT("OPTIONS"),
-    STR_INIT("DELETE"), STR_INIT("TRACE"), STR_INIT("PATCH"), STR_INIT("PRI"), STR_INIT("INVITE"),
-    STR_INIT("REGISTER"), STR_INIT("DESCRIBE"),
+    STR_INIT("GET"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("HEAD"), STR_INIT("CONNECT"),
+    STR_INIT("OPTIONS"), STR_INIT("DELETE"), STR_INIT("TRACE"), STR_INIT("PATCH"), STR_INIT("PRI"),
+    STR_INIT("INVITE"), STR_INIT("REGISTER"), STR_INIT("DESCRIBE"),
 };
 
 /* Header fields of such a request, and the banner of SSH. */
 static const struct str foreign_starts[] = {
     STR_INIT("Host:"), STR_INIT("User-Agent:"), STR_INIT("Accept:"), STR_INIT("Accept-Language:"),
-    STR_INIT("Accept-Encoding:"), STR_INIT("Connection:"), STR_INIT("Content-Type:"), STR_INIT("Content-Length:"),
-    STR_INIT("Cookie:"), STR_INIT("Origin:"), STR_INIT("Referer:"), STR_INIT("Via:"), STR_INIT("HTTP/"),
-    STR_INIT("SSH-"),
+    STR_INIT("Accept-Encoding:"), STR_INIT("Connection:"), STR_INIT("Content-Type:"),
+    STR_INIT("Content-Length:"), STR_INIT("Cookie:"), STR_INIT("Origin:"), STR_INIT("Referer:"),
+    STR_INIT("Via:"), STR_INIT("HTTP/"), STR_INIT("SSH-"),
 };
 
 static bool is_foreign(struct str line, struct str word)

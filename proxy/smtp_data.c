@@ -1,20 +1,21 @@
 /* See smtp_data.h.
  *
- * Two layers, in one pass. The framing looks at the raw stream: where a line ends, which dot is stuffing, where the data
- * end; it is a handful of states, each named after what was read last. The body layer looks at what is handed out, and
- * knows only the last eight octets of it (`recent`): enough to see that a dot stands alone between two line ends, because
- * UTF-8 can be read backwards. So the text between two line ends costs nothing but the search for the next odd octet.
+ * Two layers, in one pass. The framing looks at the raw stream: where a line ends, which dot is stuffing,
+ * where the data end; it is a handful of states, each named after what was read last. The body layer looks at
+ * what is handed out, and knows only the last eight octets of it (`recent`): enough to see that a dot stands
+ * alone between two line ends, because UTF-8 can be read backwards. So the text between two line ends costs
+ * nothing but the search for the next odd octet.
  */
 #include "smtp_data.h"
 
 #include <assert.h>
 
-/* The framing, by what the raw stream ended with. A CR is held (known, not handed out) until the next octet tells what it
- * is; a dot at a line start is never body, so nothing is held for it.
+/* The framing, by what the raw stream ended with. A CR is held (known, not handed out) until the next octet
+ * tells what it is; a dot at a line start is never body, so nothing is held for it.
  */
 enum state {
     IN_LINE,
-    LINE_START,   /* CRLF, or nothing at all: RFC 5321 4.1.1.4, the data may start with the "." that ends them */
+    LINE_START,   /* CRLF, or nothing: the data may start with the "." that ends them, RFC 5321 4.1.1.4 */
     AFTER_CR,
     AFTER_DOT,    /* LINE_START "." */
     AFTER_DOT_CR, /* LINE_START "." CR */
@@ -27,8 +28,8 @@ static const struct str crlf = STR_INIT("\r\n");
 
 /* ---- the search for octets worth a look ---- */
 
-/* CR and LF; NUL; the single-octet line ends of lenient parsers (VT, FF, SUB, NEL); and the last octets of U+2028 and
- * U+2029 in UTF-8. U+0085 ends in 0x85 there too.
+/* CR and LF; NUL; the single-octet line ends of lenient parsers (VT, FF, SUB, NEL); and the last octets of
+ * U+2028 and U+2029 in UTF-8. U+0085 ends in 0x85 there too.
  */
 static const bool is_odd[256] = {
     [0x00] = true, ['\n'] = true, ['\v'] = true, ['\f'] = true, ['\r'] = true,
@@ -45,8 +46,8 @@ static inline uint64_t load_word(const char *p)
     return word;
 }
 
-/* A top bit is set in the result when an octet of the word is below 0x20 or above 0x7f. (The borrow of an octet
- * below 0x20 may set bits above it, but then the answer is "yes" already.)
+/* A top bit is set in the result when an octet of the word is below 0x20 or above 0x7f. (The borrow of an
+ * octet below 0x20 may set bits above it, but then the answer is "yes" already.)
  */
 static inline uint64_t not_text(uint64_t word)
 {
@@ -82,8 +83,8 @@ static const char *skip_wide_text(const char *p, const char *end)
     return p;
 }
 
-/* The first odd octet at or after p. Where the text in ASCII ends, it is most often the CR, so octets are looked at one by
- * one; when eight of them were none, the text is 8-bit.
+/* The first odd octet at or after p. Where the text in ASCII ends, it is most often the CR, so octets are
+ * looked at one by one; when eight of them were none, the text is 8-bit.
  */
 static const char *find_odd(const char *p, const char *end)
 {
@@ -107,7 +108,9 @@ static inline bool is_continuation(uint64_t octet)
     return (octet & 0xc0) == 0x80;
 }
 
-/* True when the last octet of `recent`, 0x85, ends a well-formed UTF-8 character (RFC 3629 4) that is not U+0085. */
+/* True when the last octet of `recent`, 0x85, ends a well-formed UTF-8 character (RFC 3629 4) that is not
+ * U+0085.
+ */
 static bool is_inside_character(uint64_t recent)
 {
     unsigned b1 = recent >> 8 & 0xff, b2 = recent >> 16 & 0xff, b3 = recent >> 24 & 0xff;
@@ -140,7 +143,9 @@ static unsigned lenient_end(uint64_t recent)
     }
 }
 
-/* `before` are the octets in front of a line end. With CRLF on both sides the dot is an ordinary stuffed line. */
+/* `before` are the octets in front of a line end. With CRLF on both sides the dot is an ordinary stuffed
+ * line.
+ */
 static bool is_lone_dot(uint64_t before, bool end_is_lenient)
 {
     if ((before & 0xff) != '.')
@@ -212,8 +217,8 @@ static enum data_event end_line(struct data_decoder *d)
     return emit(d, crlf);
 }
 
-/* A bare CR or LF: CRLF in normalise mode. The framing is not told: this is a line end of the body, not of the stream, so
- * that a dot behind it is neither stuffing nor the end.
+/* A bare CR or LF: CRLF in normalise mode. The framing is not told: this is a line end of the body, not of
+ * the stream, so that a dot behind it is neither stuffing nor the end.
  */
 static enum data_event mend(struct data_decoder *d, enum data_fault fault)
 {
@@ -243,8 +248,8 @@ static bool is_plain_crlf(const struct data_decoder *d, const char *run, const c
     return !is_lone_dot(recent_at(d, run, p), false);
 }
 
-/* True when the octet at p must not be handed out as it is, or not without a closer look. U+2028 and U+2029, the longest
- * lenient line ends, have two octets between the dot and the one at p.
+/* True when the octet at p must not be handed out as it is, or not without a closer look. U+2028 and U+2029,
+ * the longest lenient line ends, have two octets between the dot and the one at p.
  */
 static bool is_stop(const struct data_decoder *d, const char *run, const char *p)
 {
@@ -255,8 +260,8 @@ static bool is_stop(const struct data_decoder *d, const char *run, const char *p
     return makes_lone_dot(recent_at(d, run, p), (unsigned char)*p);
 }
 
-/* Where the run of body octets that starts at `run` and can be handed out as it is ends: at the input's end, behind the
- * CRLF in front of a dot, or before an octet that take_odd() must look at.
+/* Where the run of body octets that starts at `run` and can be handed out as it is ends: at the input's end,
+ * behind the CRLF in front of a dot, or before an octet that take_odd() must look at.
  */
 static const char *find_run_end(const struct data_decoder *d, const char *run, const char *end)
 {
@@ -402,8 +407,8 @@ const char *data_fault_name(enum data_fault fault)
 
 /* ---- the other direction ---- */
 
-/* The first dot that starts a line at or after `from`, or in.n. A clean body has LF in CRLF only, so LF is the mark, and
- * a body may be cut anywhere, even within its CRLFs.
+/* The first dot that starts a line at or after `from`, or in.n. A clean body has LF in CRLF only, so LF is
+ * the mark, and a body may be cut anywhere, even within its CRLFs.
  */
 static size_t find_dot_line(struct str in, size_t from)
 {

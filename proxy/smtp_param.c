@@ -37,8 +37,8 @@ static bool is_xchar(char c)
     return is_between(c, '!', '~') && c != '+' && c != '=';
 }
 
-/* True for "+XX" at the front of `s`, when it stands for a printable octet: the decoded value ends up in delivery reports,
- * and "+0D+0A" would start a field there (RFC 3461 4.2, 4.4).
+/* True for "+XX" at the front of `s`, when it stands for a printable octet: the decoded value ends up in
+ * delivery reports, and "+0D+0A" would start a field there (RFC 3461 4.2, 4.4).
  */
 static bool is_hexchar(struct str s)
 {
@@ -122,7 +122,9 @@ static bool find_word(struct str s, const struct word_value *words, size_t n, un
     return false;
 }
 
-/* RFC 1870 4: 1*20DIGIT. Above 2^63 - 1 no arithmetic on sizes could be trusted, and no mail server could either. */
+/* RFC 1870 4: 1*20DIGIT. Above 2^63 - 1 no arithmetic on sizes could be trusted, and no mail server could
+ * either.
+ */
 static bool parse_size(struct str value, bool smtputf8, struct command *out)
 {
     unsigned long long size;
@@ -219,8 +221,8 @@ static bool is_printable_wide(uint32_t code_point)
     return code_point >= 0xa0 && code_point != 0x2028 && code_point != 0x2029;
 }
 
-/* RFC 6533 3: the address type "utf-8" may hold UTF-8 as it is once SMTPUTF8 is in force, and "\x{2B}" for what xtext
- * would write as "+2B". Both pass as they came; of ASCII it holds what xtext holds.
+/* RFC 6533 3: the address type "utf-8" may hold UTF-8 as it is once SMTPUTF8 is in force, and "\x{2B}" for
+ * what xtext would write as "+2B". Both pass as they came; of ASCII it holds what xtext holds.
  */
 static bool utf8_address_is_valid(struct str s, bool smtputf8)
 {
@@ -342,7 +344,9 @@ enum command_error params_parse(struct str rest, bool smtputf8, struct command *
 
 /* ---- printing ---- */
 
-/* A command being written: `n` counts what would have been written, so that "too long" is judged once, at the end. */
+/* A command being written: `n` counts what would have been written, so that "too long" is judged once, at the
+ * end.
+ */
 struct printer {
     char *out;
     size_t size;

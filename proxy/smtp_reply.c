@@ -5,7 +5,9 @@
 
 /* ---- printing ---- */
 
-/* A line being written: `n` counts what would have been written, so that "too long" is judged once, at the end. */
+/* A line being written: `n` counts what would have been written, so that "too long" is judged once, at the
+ * end.
+ */
 struct line_printer {
     char *out;
     size_t size;
@@ -25,7 +27,9 @@ static void put(struct line_printer *to, struct str s)
         put_byte(to, s.p[i]);
 }
 
-/* F-7: nothing but printable ASCII; what else the text holds (controls, 8-bit) must not reach a terminal or a log. */
+/* F-7: nothing but printable ASCII; what else the text holds (controls, 8-bit) must not reach a terminal or a
+ * log.
+ */
 static void put_clean(struct line_printer *to, struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -39,8 +43,8 @@ static void put_code(struct line_printer *to, int code)
     put_byte(to, (char)('0' + code % 10));
 }
 
-/* Prints one line as if it were the last; 0 when it does not fit. The text gives way to the bound, the id does not: it is
- * what joins the reply to the log.
+/* Prints one line as if it were the last; 0 when it does not fit. The text gives way to the bound, the id
+ * does not: it is what joins the reply to the log.
  */
 static size_t print_line(const struct reply *r, struct str text, struct str id, char *out, size_t size)
 {
@@ -114,8 +118,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The code at the front of the line without CRLF, 0 when there is none. RFC 5321 4.2: the first digit is 2 to 5. A line
- * is "ddd", "ddd text" or "ddd-text".
+/* The code at the front of the line without CRLF, 0 when there is none. RFC 5321 4.2: the first digit is 2 to
+ * 5. A line is "ddd", "ddd text" or "ddd-text".
  */
 static int line_code(struct str line)
 {
@@ -126,7 +130,9 @@ static int line_code(struct str line)
     return (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
 }
 
-/* Keeps whole lines only: of an EHLO keyword cut in two ("SIZE 1000" of "SIZE 10000000") the half would be a lie. */
+/* Keeps whole lines only: of an EHLO keyword cut in two ("SIZE 1000" of "SIZE 10000000") the half would be a
+ * lie.
+ */
 static void keep_text(struct reply_reader *r, struct str text)
 {
     bool is_first = r->lines == 1;
@@ -197,7 +203,9 @@ static size_t number_length(struct str s)
     return n <= 3 ? n : 0;
 }
 
-/* RFC 2034 4: class "." subject "." detail, with a blank or nothing behind it; its length, 0 when the line has none. */
+/* RFC 2034 4: class "." subject "." detail, with a blank or nothing behind it; its length, 0 when the line
+ * has none.
+ */
 static size_t status_length(struct str line)
 {
     size_t at = 2, n;
@@ -214,8 +222,9 @@ static size_t status_length(struct str line)
     return n > 0 && (at == line.n || line.p[at] == ' ') ? at : 0;
 }
 
-/* Keeps the first status code of the right class, in r->line, which holds nothing else between two replies. A code of
- * another class than the reply's is a contradiction and is dropped, so that it cannot travel north (P-7).
+/* Keeps the first status code of the right class, in r->line, which holds nothing else between two replies. A
+ * code of another class than the reply's is a contradiction and is dropped, so that it cannot travel north
+ * (P-7).
  */
 static void keep_status(struct reply_reader *r, struct str status)
 {

@@ -1,7 +1,7 @@
 /* What the data decoder must do, said a second time and naively: for test_smtp_data.c and fuzz_smtp_data.c.
  *
- * `data_model` reads a whole stream at once, in steps that each copy the message. `data_is_framed` is ORACLE F-1 and F-2
- * on the bytes that would go to the back end, the rewrites of lenient parsers included.
+ * `data_model` reads a whole stream at once, in steps that each copy the message. `data_is_framed` is ORACLE
+ * F-1 and F-2 on the bytes that would go to the back end, the rewrites of lenient parsers included.
  */
 #ifndef TESTS_DATA_ORACLE_H
 #define TESTS_DATA_ORACLE_H
@@ -68,7 +68,9 @@ struct data_result {
     size_t used; /* of the input, when ended */
 };
 
-/* The octets before the end of data: everything up to the first CRLF "." CRLF, seen as if a CRLF came before it all. */
+/* The octets before the end of data: everything up to the first CRLF "." CRLF, seen as if a CRLF came before
+ * it all.
+ */
 static inline struct str model_content(struct str in, struct data_result *out)
 {
     for (size_t i = 0; i < in.n; i++) {
@@ -118,7 +120,8 @@ static inline void model_clean(struct str in, bool normalise, struct data_result
     }
 }
 
-/* A dot alone between two line ends, one of them lenient, cuts the body before the octet that completes it. */
+/* A dot alone between two line ends, one of them lenient, cuts the body before the octet that completes it.
+ */
 static inline void model_lone_dots(struct data_result *out, bool ends_in_crlf)
 {
     enum token before = TOKEN_CRLF, last = TOKEN_CRLF;
@@ -180,20 +183,25 @@ static inline void rewrite_leniently(struct str in, struct bytes *out)
     }
 }
 
-/* `stream` is what the back end would read after its 354, the CRLF of the DATA command in front and the end included. */
+/* `stream` is what the back end would read after its 354, the CRLF of the DATA command in front and the end
+ * included.
+ */
 static inline bool data_is_framed(struct str stream)
 {
     static struct bytes rewritten;
+    struct str end = STR("\r\n.\r\n");
     size_t lines = count(stream, STR("\r\n"));
 
-    if (count(stream, STR("\r")) != lines || count(stream, STR("\n")) != lines || count(stream, STR("\0")) != 0)
+    if (count(stream, STR("\r")) != lines || count(stream, STR("\n")) != lines)
         return false; /* F-1 */
-    if (count(stream, STR("\r\n.\r\n")) != 1 || stream.n < 5 || !starts(str_skip(stream, stream.n - 5), STR("\r\n.\r\n")))
+    if (count(stream, STR("\0")) != 0)
+        return false; /* F-1 */
+    if (count(stream, end) != 1 || stream.n < end.n || !starts(str_skip(stream, stream.n - end.n), end))
         return false; /* F-2: one end, at the end */
     if (count(stream, STR("\r\n.")) != count(stream, STR("\r\n..")) + 1)
         return false; /* F-2: every other dot line is stuffed */
     rewrite_leniently(stream, &rewritten);
-    return count(bytes_str(&rewritten), STR("\r\n.\r\n")) == 1;
+    return count(bytes_str(&rewritten), end) == 1;
 }
 
 #endif

@@ -113,7 +113,7 @@ static const struct row {
     { STR_INIT("<@other.example:v@local.example>"), 550, 550, 550 },
     { STR_INIT("<@local.example,@local.example:v@local.example>"), 550, 550, 550 },
 
-    { STR_INIT("<\"v@other.example\">"), SYNTAX, SYNTAX, SYNTAX },
+    { STR_INIT("<\"v@other.example\">"), 550, 550, 553 },
     { STR_INIT("<v@other.example@local.example>"), SYNTAX, SYNTAX, SYNTAX },
     { STR_INIT("<v@local.example@other.example>"), SYNTAX, SYNTAX, SYNTAX },
     { STR_INIT("<v@local.example\0.other.example>"), SYNTAX, SYNTAX, SYNTAX },

@@ -1,5 +1,6 @@
-/* Tests of proxy/smtp_data.c: the end of data, dot-stuffing and smuggling (RFC 5321 4.1.1.4, 4.5.2; ORACLE F-1 to F-4;
- * ATTACKS A). Each sample is read whole, cut at every offset, cut at every pair of offsets, and octet by octet.
+/* Tests of proxy/smtp_data.c: the end of data, dot-stuffing and smuggling (RFC 5321 4.1.1.4, 4.5.2; ORACLE
+ * F-1 to F-4; ATTACKS A). Each sample is read whole, cut at every offset, cut at every pair of offsets, and
+ * octet by octet.
  */
 #include "../../proxy/smtp_data.h"
 
@@ -18,7 +19,9 @@ static struct data_decoder decoder_for(enum mode mode)
     return d;
 }
 
-/* Reads one segment; false when the end of data was found. Each chunk must tell where it starts and must not be empty. */
+/* Reads one segment; false when the end of data was found. Each chunk must tell where it starts and must not
+ * be empty.
+ */
 static bool read_segment(struct data_decoder *d, struct str in, struct data_result *out)
 {
     while (in.n > 0) {
@@ -69,7 +72,8 @@ static void read_cut(enum mode mode, struct str in, const size_t *cuts, size_t n
 static bool same_result(const struct data_result *a, const struct data_result *b)
 {
     return a->fault == b->fault && (a->fault == DATA_CLEAN || a->fault_offset == b->fault_offset)
-           && a->is_ended == b->is_ended && a->used == b->used && str_eq(bytes_str(&a->body), bytes_str(&b->body));
+           && a->is_ended == b->is_ended && a->used == b->used
+           && str_eq(bytes_str(&a->body), bytes_str(&b->body));
 }
 
 static void check_all_cuts(enum mode mode, struct str in, const struct data_result *whole)
@@ -119,7 +123,8 @@ static const struct sample samples[] = {
     { "a doubled dot in front of text is one", REJECT, S("a\r\n..b\r\n.\r\n"), S("a\r\n.b\r\n"), 0, 0 },
     { "three dots are two", REJECT, S("...\r\n.\r\n"), S("..\r\n"), 0, 0 },
     { "a dot that was not doubled is deleted all the same", REJECT, S(".x\r\n.\r\n"), S("x\r\n"), 0, 0 },
-    { "only the first dot of a line is deleted", REJECT, S("a.b\r\n.c.d\r\n.\r\n"), S("a.b\r\nc.d\r\n"), 0, 0 },
+    { "only the first dot of a line is deleted", REJECT, S("a.b\r\n.c.d\r\n.\r\n"), S("a.b\r\nc.d\r\n"), 0,
+      0 },
     { "dot lines in a row", REJECT, S("..\r\n..\r\n..\r\n.\r\n"), S(".\r\n.\r\n.\r\n"), 0, 0 },
     { "a first line that starts with a blank is kept", REJECT, S(" a\r\n.\r\n"), S(" a\r\n"), 0, 0 },
     /* F-3, F-4: bare CR, bare LF and NUL, rejected after the real end */
@@ -154,7 +159,8 @@ static const struct sample samples[] = {
     { "the dot of CRLF.CR was stuffing", NORMALISE, S("a\r\n.\rb\r\n.\r\n"), S("a\r\n\r\nb\r\n"), 0, 0 },
     { "CRLF.CRCRLF is two empty lines", NORMALISE, S("a\r\n.\r\r\n.\r\n"), S("a\r\n\r\n\r\n"), 0, 0 },
     { "a dot behind a dropped NUL is text", NORMALISE, S("a\r\n\0.\r\n.\r\n"), S("a\r\n.\r\n"), 0, 0 },
-    { "NUL between CR and LF leaves two line ends", NORMALISE, S("a\r\0\n.\r\n.\r\n"), S("a\r\n\r\n.\r\n"), 0, 0 },
+    { "NUL between CR and LF leaves two line ends", NORMALISE, S("a\r\0\n.\r\n.\r\n"), S("a\r\n\r\n.\r\n"),
+      0, 0 },
     { "a message that ends in a bare LF goes on", NORMALISE, S("a\n.\r\n"), S("a\r\n.\r\n"), 0, NO_END },
     /* F-2: the lone dot */
     { "VT.CRLF is a fault", REJECT, S("a\v.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
@@ -171,26 +177,37 @@ static const struct sample samples[] = {
     { "NEL.FF is a fault", REJECT, S("a\x85.\f\r\n.\r\n"), S("a\x85."), DATA_LONE_DOT, 0 },
     { "it is one in normalise mode too", NORMALISE, S("a\v.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
     { "VT.LF is one when LF is mended", NORMALISE, S("a\v.\n.\r\n\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
-    { "VT NUL.CRLF is one when NUL is dropped", NORMALISE, S("a\v\0.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
+    { "VT NUL.CRLF is one when NUL is dropped", NORMALISE, S("a\v\0.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT,
+      0 },
     { "LF.VT is one when LF is mended", NORMALISE, S("a\n.\v\r\n.\r\n"), S("a\r\n."), DATA_LONE_DOT, 0 },
     { "CRLF.VT with an undoubled dot leaves no dot", REJECT, S(".\v\r\n.\r\n"), S("\v\r\n"), 0, 0 },
     { "a lone VT is body", REJECT, S("a\vb\r\n.\r\n"), S("a\vb\r\n"), 0, 0 },
     { "a page break before a sentence is body", REJECT, S("\fA.\r\n.\r\n"), S("\fA.\r\n"), 0, 0 },
     { "two dots between lenient ends are body", REJECT, S("\v..\v\r\n.\r\n"), S("\v..\v\r\n"), 0, 0 },
-    { "a stuffed dot between CRLFs is body", REJECT, S("\v\r\n..\r\n\v\r\n.\r\n"), S("\v\r\n.\r\n\v\r\n"), 0, 0 },
+    { "a stuffed dot between CRLFs is body", REJECT, S("\v\r\n..\r\n\v\r\n.\r\n"), S("\v\r\n.\r\n\v\r\n"), 0,
+      0 },
     { "U+0445 ends in 0x85 and is a letter", REJECT, S("\xd1\x85.\r\n.\r\n"), S("\xd1\x85.\r\n"), 0, 0 },
-    { "U+5145 ends in 0x85 and is a letter", REJECT, S("\xe5\x85\x85.\r\n.\r\n"), S("\xe5\x85\x85.\r\n"), 0, 0 },
-    { "U+1F605 ends in 0x85 and is a face", REJECT, S("\xf0\x9f\x98\x85.\r\n.\r\n"), S("\xf0\x9f\x98\x85.\r\n"), 0, 0 },
+    { "U+5145 ends in 0x85 and is a letter", REJECT, S("\xe5\x85\x85.\r\n.\r\n"), S("\xe5\x85\x85.\r\n"), 0,
+      0 },
+    { "U+1F605 ends in 0x85 and is a face", REJECT, S("\xf0\x9f\x98\x85.\r\n.\r\n"),
+      S("\xf0\x9f\x98\x85.\r\n"), 0, 0 },
     { "e acute ends in 0xa9 and is a letter", REJECT, S("\xc3\xa9.\r\n.\r\n"), S("\xc3\xa9.\r\n"), 0, 0 },
-    { "0x85 in a cut-off character is NEL", REJECT, S("\xe5\x85.\r\n.\r\n"), S("\xe5\x85."), DATA_LONE_DOT, 0 },
-    { "0x85 in an overlong form is NEL", REJECT, S("\xe0\x81\x85.\r\n.\r\n"), S("\xe0\x81\x85."), DATA_LONE_DOT, 0 },
-    { "0x85 in an overlong form of two is NEL", REJECT, S("\xc1\x85.\r\n.\r\n"), S("\xc1\x85."), DATA_LONE_DOT, 0 },
-    { "0x85 in an overlong form of four is NEL", REJECT, S("\xf0\x8f\x80\x85.\r\n.\r\n"), S("\xf0\x8f\x80\x85."),
+    { "0x85 in a cut-off character is NEL", REJECT, S("\xe5\x85.\r\n.\r\n"), S("\xe5\x85."), DATA_LONE_DOT,
+      0 },
+    { "0x85 in an overlong form is NEL", REJECT, S("\xe0\x81\x85.\r\n.\r\n"), S("\xe0\x81\x85."),
       DATA_LONE_DOT, 0 },
-    { "0x85 in a surrogate is NEL", REJECT, S("\xed\xa0\x85.\r\n.\r\n"), S("\xed\xa0\x85."), DATA_LONE_DOT, 0 },
-    { "0x85 above U+10FFFF is NEL", REJECT, S("\xf4\x90\x80\x85.\r\n.\r\n"), S("\xf4\x90\x80\x85."), DATA_LONE_DOT, 0 },
+    { "0x85 in an overlong form of two is NEL", REJECT, S("\xc1\x85.\r\n.\r\n"), S("\xc1\x85."),
+      DATA_LONE_DOT, 0 },
+    { "0x85 in an overlong form of four is NEL", REJECT, S("\xf0\x8f\x80\x85.\r\n.\r\n"),
+      S("\xf0\x8f\x80\x85."),
+      DATA_LONE_DOT, 0 },
+    { "0x85 in a surrogate is NEL", REJECT, S("\xed\xa0\x85.\r\n.\r\n"), S("\xed\xa0\x85."), DATA_LONE_DOT,
+      0 },
+    { "0x85 above U+10FFFF is NEL", REJECT, S("\xf4\x90\x80\x85.\r\n.\r\n"), S("\xf4\x90\x80\x85."),
+      DATA_LONE_DOT, 0 },
     { "C2 without its 0x85 is nothing", REJECT, S("\xc2.\xc2\r\n.\r\n"), S("\xc2.\xc2\r\n"), 0, 0 },
-    { "NUL within U+0085 is dropped first", NORMALISE, S("\xc2\0\x85.\r\n.\r\n"), S("\xc2\x85."), DATA_LONE_DOT, 0 },
+    { "NUL within U+0085 is dropped first", NORMALISE, S("\xc2\0\x85.\r\n.\r\n"), S("\xc2\x85."),
+      DATA_LONE_DOT, 0 },
     /* RFC 3030: BDAT */
     { "BDAT has no end of data", BDAT, S("a\r\n.\r\nb\r\n"), S("a\r\n.\r\nb\r\n"), 0, NO_END },
     { "BDAT has no stuffing", BDAT, S("..a\r\n.b\r\n"), S("..a\r\n.b\r\n"), 0, NO_END },
@@ -199,10 +216,12 @@ static const struct sample samples[] = {
     { "a CR as the last octet of all is bare", BDAT, S("a\r"), S("a"), DATA_BARE_CR, NO_END },
     { "a CR as the last octet of all is dropped", BDAT_NORMALISE, S("a\r"), S("a"), 0, NO_END },
     { "a lone dot in BDAT", BDAT, S("a\v.\r\nb"), S("a\v."), DATA_LONE_DOT, NO_END },
-    { "a lone dot at the end of BDAT, where a CRLF will be put", BDAT, S("a\v."), S("a\v."), DATA_LONE_DOT, NO_END },
+    { "a lone dot at the end of BDAT, where a CRLF will be put", BDAT, S("a\v."), S("a\v."), DATA_LONE_DOT,
+      NO_END },
     { "a last dot line without CRLF will be stuffed", BDAT, S("a\r\n."), S("a\r\n."), 0, NO_END },
     { "a bare CR is mended in BDAT", BDAT_NORMALISE, S("a\r.\rb"), S("a\r\n.\r\nb"), 0, NO_END },
-    { "BINARYMIME is not looked at", BINARY, S("a\0\r\r\n.\r\n\n\v.\r\n"), S("a\0\r\r\n.\r\n\n\v.\r\n"), 0, NO_END },
+    { "BINARYMIME is not looked at", BINARY, S("a\0\r\r\n.\r\n\n\v.\r\n"), S("a\0\r\r\n.\r\n\n\v.\r\n"), 0,
+      NO_END },
 };
 
 static void reads_samples_however_cut(void)
@@ -270,7 +289,17 @@ static void handing_out_points_into_the_input(void)
     CHECK(d.chunk.p == in.p + 4);
 }
 
-/* ATTACKS A: `.CRLF` right after every power-of-two buffer edge (and 512, 998, 1000) +-2; lines of any length. */
+static void check_end(const struct data_result *read, size_t used, size_t body_n)
+{
+    CHECK(read->is_ended);
+    CHECK_EQ_INT(read->fault, DATA_CLEAN);
+    CHECK_EQ_INT(read->used, used);
+    CHECK_EQ_INT(read->body.n, body_n);
+}
+
+/* ATTACKS A: `.CRLF` right after every power-of-two buffer edge (and 512, 998, 1000) +-2; lines of any
+ * length.
+ */
 static void finds_the_end_behind_every_edge(void)
 {
     static const size_t edges[] = { 8, 16, 32, 64, 128, 256, 512, 998, 1000, 1024, 2048, 4096 };
@@ -282,9 +311,9 @@ static void finds_the_end_behind_every_edge(void)
             memset(in, 'x', n);
             memcpy(in + n, "\r\n.\r\nQUIT", 9);
             read_cut(REJECT, str_from(in, n + 9), &n, 1, &result);
-            CHECK(result.is_ended && result.used == n + 5 && result.body.n == n + 2 && result.fault == DATA_CLEAN);
+            check_end(&result, n + 5, n + 2);
             read_cut(REJECT, str_from(in, n + 9), &edges[i], 1, &result);
-            CHECK(result.is_ended && result.used == n + 5 && result.body.n == n + 2 && result.fault == DATA_CLEAN);
+            check_end(&result, n + 5, n + 2);
         }
     }
 }
@@ -299,7 +328,7 @@ static void reads_lines_of_many_dots(void)
         memset(in, '.', n);
         memcpy(in + n, "\r\n.\r\n", 5);
         read_cut(REJECT, str_from(in, n + 5), NULL, 0, &result);
-        CHECK(result.is_ended && result.body.n == n + 1 && result.used == n + 5 && result.fault == DATA_CLEAN);
+        check_end(&result, n + 5, n + 1);
     }
 }
 
@@ -394,9 +423,10 @@ static size_t random_below(size_t n)
 
 static size_t random_message(char *p, size_t max)
 {
-    static const char *const pieces[] = { "\r\n", "\r\n", "\r\n.", ".\r\n", "\r", "\n", ".", ".", ".", "\v", "\f", "\x85",
-                                          "\xc2", "\xe2", "\x80", "\xa8", "\xe2\x80\xa8", "\xc2\x85", "\xd1\x85",
-                                          "\x1a", " ", "a", "aaaaaaaaa", "", "\r\n.\r\n" };
+    static const char *const pieces[] = {
+        "\r\n", "\r\n", "\r\n.", ".\r\n", "\r\n.\r\n", "\r", "\n", ".", ".", ".", "\v", "\f", "\x1a", "\x85",
+        "\xc2", "\xe2", "\x80", "\xa8", "\xe2\x80\xa8", "\xc2\x85", "\xd1\x85", " ", "a", "aaaaaaaaa", "",
+    };
     size_t n = 0, want = 1 + random_below(10);
 
     for (size_t i = 0; i < want; i++) {

@@ -1,5 +1,5 @@
-/* Tests of proxy/smtp_line.c: command lines out of a stream (RFC 5321 2.3.8: only CRLF ends a line; 4.5.3.1.4; ATTACKS A
- * and B05). Each sample is read whole, cut at every pair of offsets, and octet by octet.
+/* Tests of proxy/smtp_line.c: command lines out of a stream (RFC 5321 2.3.8: only CRLF ends a line;
+ * 4.5.3.1.4; ATTACKS A and B05). Each sample is read whole, cut at every pair of offsets, and octet by octet.
  */
 #include "../../proxy/smtp_command.h"
 
@@ -80,7 +80,8 @@ static const struct sample samples[] = {
     { "a CR counts when it is not the end's", "1234567\rA\r\n", "long", false },
     { "a CR as the last octet allowed", "1234567\r\r\n", "<1234567\r>", false },
     { "a CR as one octet too many", "12345678\r\r\n", "long", false },
-    { "an over-long line is reported once, at its end", "1234567890123456789\r\nNOOP\r\n", "long<NOOP>", false },
+    { "an over-long line is reported once, at its end", "1234567890123456789\r\nNOOP\r\n", "long<NOOP>",
+      false },
     { "a bare LF does not end it", "12345678901\nQUIT\n\r\nNOOP\r\n", "long<NOOP>", false },
     { "an over-long line that goes on", "12345678901", "", true },
 };

@@ -1,5 +1,6 @@
-/* Tests of proxy/smtp_reply.c: replies read from the back end and printed to the client (RFC 5321 4.2, RFC 2034 4; ORACLE
- * F-7, F-8, P-7; ATTACKS N01, N02). Each sample is read whole, cut at every offset, and octet by octet.
+/* Tests of proxy/smtp_reply.c: replies read from the back end and printed to the client (RFC 5321 4.2, RFC
+ * 2034 4; ORACLE F-7, F-8, P-7; ATTACKS N01, N02). Each sample is read whole, cut at every offset, and octet
+ * by octet.
  */
 #include "../../proxy/smtp_reply.h"
 
@@ -30,22 +31,27 @@ static const struct read_sample read_samples[] = {
     { "a code this document does not know", S("299 x\r\n"), REPLY_READY, 299, "", "x", 0 },
     { "a line without its end", S("250 OK\r"), REPLY_NONE, 0, "", "", 0 },
     { "a reply without its last line", S("250-OK\r\n"), REPLY_NONE, 0, "", "", 0 },
-    { "control octets are the printer's affair", S("250 a\x1b[2Jb\xff\r\n"), REPLY_READY, 250, "", "a\x1b[2Jb\xff", 0 },
+    { "control octets are the printer's affair", S("250 a\x1b[2Jb\xff\r\n"), REPLY_READY, 250, "",
+      "a\x1b[2Jb\xff", 0 },
     /* RFC 2034 4 */
     { "an enhanced code", S("250 2.1.0 Sender ok\r\n"), REPLY_READY, 250, "2.1.0", "Sender ok", 0 },
-    { "an enhanced code on each line", S("550-5.7.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.7.1", "a\nb", 0 },
+    { "an enhanced code on each line", S("550-5.7.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.7.1",
+      "a\nb", 0 },
     { "an enhanced code alone", S("451 4.4.2\r\n"), REPLY_READY, 451, "4.4.2", "", 0 },
     { "an enhanced code of three digits", S("550 5.123.999 x\r\n"), REPLY_READY, 550, "5.123.999", "x", 0 },
     { "a code on the second line only", S("550-a\r\n550 5.1.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb", 0 },
-    { "two codes: the first counts", S("550-5.1.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb", 0 },
+    { "two codes: the first counts", S("550-5.1.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb",
+      0 },
     { "a code of another class is dropped", S("550 2.0.0 x\r\n"), REPLY_READY, 550, "", "x", 0 },
-    { "a code of another class, then a right one", S("550-4.0.0 a\r\n550 5.0.0 b\r\n"), REPLY_READY, 550, "5.0.0", "a\nb", 0 },
+    { "a code of another class, then a right one", S("550-4.0.0 a\r\n550 5.0.0 b\r\n"), REPLY_READY, 550,
+      "5.0.0", "a\nb", 0 },
     { "too many digits are text", S("550 5.1234.1 x\r\n"), REPLY_READY, 550, "", "5.1234.1 x", 0 },
     { "an address is text", S("550 5.1.2.3 x\r\n"), REPLY_READY, 550, "", "5.1.2.3 x", 0 },
     { "a number glued to a word is text", S("550 5.1.2x\r\n"), REPLY_READY, 550, "", "5.1.2x", 0 },
     { "a number cut short is text", S("550 5.1. x\r\n"), REPLY_READY, 550, "", "5.1. x", 0 },
     { "class 3 does not exist", S("354 3.0.0 x\r\n"), REPLY_READY, 354, "", "3.0.0 x", 0 },
-    { "an EHLO keyword is text", S("250-a.example\r\n250 SIZE 10\r\n"), REPLY_READY, 250, "", "a.example\nSIZE 10", 0 },
+    { "an EHLO keyword is text", S("250-a.example\r\n250 SIZE 10\r\n"), REPLY_READY, 250, "",
+      "a.example\nSIZE 10", 0 },
     { "only one code is split off", S("250 2.0.0 2.1.0 x\r\n"), REPLY_READY, 250, "2.0.0", "2.1.0 x", 0 },
     /* F-8, N01 */
     { "codes mixed", S("250-a\r\n251 b\r\n"), REPLY_BROKEN, 0, "", "", 0 },
@@ -66,7 +72,9 @@ static const struct read_sample read_samples[] = {
     { "another banner", S("SSH-2.0-x\r\n"), REPLY_BROKEN, 0, "", "", 0 },
 };
 
-/* Reads in two segments, cut at `cut`, or octet by octet with cut > in.n. `*taken` is how much was consumed in all. */
+/* Reads in two segments, cut at `cut`, or octet by octet with cut > in.n. `*taken` is how much was consumed
+ * in all.
+ */
 static enum reply_event read_cut(struct reply_reader *r, struct str in, size_t cut, size_t *taken)
 {
     enum reply_event event = REPLY_NONE;
@@ -98,7 +106,7 @@ static void reads_samples_however_cut(void)
 
             CHECK_EQ_INT(read_cut(&r, s->in, cut, &taken), s->event);
             CHECK_EQ_INT(s->in.n - taken, s->rest);
-            for (int times = 0; s->event == REPLY_READY && times < 2; times++) { /* taken twice, it is the same */
+            for (int times = 0; s->event == REPLY_READY && times < 2; times++) { /* twice, the same */
                 reply = reply_take(&r);
                 CHECK_EQ_INT(reply.code, s->code);
                 CHECK_EQ_STR(reply.enhanced.p, reply.enhanced.n, s->enhanced);
@@ -248,7 +256,9 @@ static void prints_replies(void)
     }
 }
 
-/* F-7: whatever the text and the room, whole lines, all bounded, with one code, and only the last with a blank. */
+/* F-7: whatever the text and the room, whole lines, all bounded, with one code, and only the last with a
+ * blank.
+ */
 static bool is_sound(struct str out, int code)
 {
     char digits[4];
