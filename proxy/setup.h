@@ -1,0 +1,24 @@
+/* Everything a start or a reload needs from disk: the configuration and its certificates, loaded and checked as a whole.
+ * What is wrong is written to `errors`, a line each, and then there is no setup: the old one stays in force.
+ */
+#ifndef PROXY_SETUP_H
+#define PROXY_SETUP_H
+
+#include "config.h"
+#include "privileges.h"
+#include "tls.h"
+
+struct setup {
+    struct config *config;
+    struct tls_server *tls;          /* NULL without certificates */
+    struct tls_client **tls_client;  /* one per route; NULL where TLS is off */
+    struct identity identity;        /* of the workers */
+    uint64_t stamp;                  /* tls_files_stamp when they were loaded */
+};
+
+bool setup_load(struct setup *, const char *path, FILE *errors);
+/* Certificates anew for the same configuration: on success the old ones are replaced. */
+bool setup_reload_tls(struct setup *, FILE *errors);
+void setup_free(struct setup *);
+
+#endif

@@ -1,0 +1,240 @@
+#include "worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "worker_parts.h"
+
+enum {
+    OPEN_AT_LATEST_MS = 1000,   /* what a back end that is slow to answer the first probe may cost */
+    LOG_RETRY_MS = 100,
+    CHUNKS_PER_SESSION = 4      /* of replies and command lines, both legs */
+};
+
+/* ---- time and log ---- */
+
+/* The loop reads the monotonic clock once a turn; the wall clock is read when that has moved. */
+void worker_clock(struct worker *w)
+{
+    uint64_t now = uv_now(&w->loop);
+    struct timespec wall;
+
+    if (now == w->env.now)
+        return;
+    w->env.now = now;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    w->env.unix_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
+    log_set_time(w->env.log, w->env.unix_ms);
+}
+
+static void flush_log(struct worker *w);
+
+static void on_retry_log(uv_timer_t *timer)
+{
+    flush_log(timer->data);
+}
+
+static void flush_log(struct worker *w)
+{
+    if (!log_flush(w->env.log))
+        uv_timer_start(&w->retry_log, on_retry_log, LOG_RETRY_MS, 0);
+}
+
+static void on_before_poll(uv_prepare_t *prepare)
+{
+    flush_log(prepare->data);
+}
+
+struct tls_client *worker_tls_client(const struct worker *w, const struct route *route)
+{
+    return w->start->tls_client[route - w->config->routes];
+}
+
+/* ---- service ---- */
+
+static void say_ready(const struct worker *w)
+{
+    /* The supervisor may be gone; then this process is told to drain as well. */
+    if (w->start->ready_fd < 0)
+        return;
+    if (write(w->start->ready_fd, "r", 1) < 0)
+        log_say(w->env.log, LOG_WARN, "worker", "nobody waits for this worker");
+    close(w->start->ready_fd);
+}
+
+void worker_serve(struct worker *w)
+{
+    if (w->state != WORKER_STARTING)
+        return;
+    w->state = WORKER_SERVING;
+    uv_timer_stop(&w->open_doors);
+    if (!doors_open(w))
+        log_say(w->env.log, LOG_ERROR, "worker", "not all ports could be opened");
+    say_ready(w);
+}
+
+static void on_open_doors(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    worker_clock(w);
+    worker_serve(w);
+}
+
+/* ---- retreat ---- */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* The last handle to be closed ends the loop by itself. */
+void worker_check_end(struct worker *w)
+{
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe, &w->drain_end };
+
+    if (w->state < WORKER_RETIRING || w->connections != NULL)
+        return;
+    probes_stop(w);
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
+        close_handle((uv_handle_t *)timers[i]);
+    close_handle((uv_handle_t *)&w->on_term);
+    close_handle((uv_handle_t *)&w->on_retire);
+    close_handle((uv_handle_t *)&w->before_poll);
+}
+
+static void retire(struct worker *w)
+{
+    if (w->state >= WORKER_RETIRING)
+        return;
+    w->state = WORKER_RETIRING;
+    doors_close(w);
+    worker_check_end(w);
+}
+
+static void end_now(struct worker *w)
+{
+    w->state = WORKER_ENDING;
+    connections_end(w);
+    worker_check_end(w);
+}
+
+static void on_drain_end(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    worker_clock(w);
+    end_now(w);
+}
+
+static void drain(struct worker *w)
+{
+    retire(w);
+    w->state = WORKER_DRAINING;
+    connections_drain(w);
+    if (w->connections != NULL)
+        uv_timer_start(&w->drain_end, on_drain_end, w->config->timeouts.drain, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int signal)
+{
+    struct worker *w = handle->data;
+
+    worker_clock(w);
+    if (signal == SIGUSR1)
+        retire(w);
+    else if (w->state < WORKER_DRAINING)
+        drain(w);
+    else
+        end_now(w);
+}
+
+/* ---- life ---- */
+
+static bool open_env(struct worker *w)
+{
+    const struct config *config = w->config;
+    struct session_env *env = &w->env;
+
+    env->config = config;
+    env->log = log_new((enum log_format)config->log_format, (enum log_target)config->log_target,
+                       (enum log_level)config->log_level, w->start->log_fd);
+    if (env->log == NULL || !servers_init(&w->servers, config) || !probes_init(w))
+        return false;
+    env->servers = &w->servers;
+    pool_init(&env->messages, config->limits.message_memory / w->start->workers);
+    pool_init(&env->control, config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
+    return true;
+}
+
+static void close_env(struct worker *w)
+{
+    pool_free(&w->env.messages);
+    pool_free(&w->env.control);
+    servers_free(&w->servers);
+    free(w->probe);
+    free(w->door);
+    if (w->env.log != NULL)
+        log_flush(w->env.log);
+    log_free(w->env.log);
+}
+
+/* The supervisor forks with signals blocked, so that none is lost before somebody listens. */
+static bool listen_to_signals(struct worker *w)
+{
+    sigset_t none;
+
+    uv_signal_init(&w->loop, &w->on_term);
+    uv_signal_init(&w->loop, &w->on_retire);
+    w->on_term.data = w->on_retire.data = w;
+    sigemptyset(&none);
+    return uv_signal_start(&w->on_term, on_signal, SIGTERM) == 0 &&
+           uv_signal_start(&w->on_retire, on_signal, SIGUSR1) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+static bool open_loop(struct worker *w)
+{
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe, &w->drain_end };
+
+    if (uv_loop_init(&w->loop) != 0)
+        return false;
+    w->streams.uv = &w->loop;
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        uv_timer_init(&w->loop, timers[i]);
+        timers[i]->data = w;
+    }
+    uv_prepare_init(&w->loop, &w->before_poll);
+    w->before_poll.data = w;
+    return uv_prepare_start(&w->before_poll, on_before_poll) == 0 && listen_to_signals(w);
+}
+
+static void serve(struct worker *w)
+{
+    worker_clock(w);
+    uv_timer_start(&w->open_doors, on_open_doors, OPEN_AT_LATEST_MS, 0);
+    probes_look(w);
+    if (w->probes_out == 0)
+        worker_serve(w);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+int worker_run(const struct worker_start *start)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int status = 1;
+
+    if (w == NULL)
+        return status;
+    w->start = start;
+    w->config = start->config;
+    if (open_env(w) && open_loop(w)) {
+        serve(w);
+        status = uv_loop_close(&w->loop) == 0 ? 0 : 1;
+    }
+    close_env(w);
+    free(w);
+    return status;
+}
