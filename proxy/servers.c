@@ -1,5 +1,6 @@
 #include "servers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 bool servers_init(struct servers *servers, const struct config *config)
@@ -16,7 +17,6 @@ bool servers_init(struct servers *servers, const struct config *config)
             servers->server[servers->n++] = (struct server){
                 .route = &config->routes[i],
                 .endpoint = &config->routes[i].servers.item[j],
-                .why = "",
             };
     return true;
 }
@@ -75,7 +75,7 @@ bool servers_up(struct server *server, const struct backend_caps *caps, uint64_t
     server->is_down = false;
     server->failures = 0;
     server->next_probe = now + probe_ms;
-    server->why = "";
+    server->why[0] = '\0';
     return changed;
 }
 
@@ -86,7 +86,7 @@ bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t
     server->is_down = true;
     server->failures++;
     server->next_probe = now + probe_ms;
-    server->why = why;
+    snprintf(server->why, sizeof server->why, "%s", why);
     return changed;
 }
 

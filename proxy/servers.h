@@ -9,6 +9,8 @@
 
 #include "backend.h"
 
+enum { SERVER_WHY_MAX = 80 };
+
 struct server {
     const struct route *route;
     const struct endpoint *endpoint;
@@ -16,7 +18,7 @@ struct server {
     bool is_down;
     unsigned failures;          /* in a row */
     uint64_t next_probe;        /* ms */
-    const char *why;            /* of the last failure */
+    char why[SERVER_WHY_MAX];   /* of the last failure */
 };
 
 struct servers {

@@ -830,6 +830,14 @@ void stream_start_tls(struct stream *s, struct tls *tls)
     schedule(s);
 }
 
+void stream_start_tls_at_once(struct stream *s, struct tls *tls)
+{
+    s->cipher = s->input;
+    s->input = (struct held){ 0 };
+    s->announce = false;
+    stream_start_tls(s, tls);
+}
+
 bool stream_tls_facts(const struct stream *s, struct tls_facts *facts)
 {
     if (s->phase != SECURE)

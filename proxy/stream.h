@@ -73,6 +73,8 @@ void stream_write(struct stream *, struct chain *out);
  * the stream (T-2, T-8); what still is in the kernel is read as TLS, whatever it is.
  */
 void stream_start_tls(struct stream *, struct tls *);
+/* The same where TLS is spoken from the start and only a PROXY header came before: input not consumed is TLS already. */
+void stream_start_tls_at_once(struct stream *, struct tls *);
 /* The end of the owner's part: no event comes any more, what is left of `out` moves to the stream, which frees itself.
  * stream_close writes that, then close_notify and FIN, and waits for the peer's FIN, so that no RST overtakes the last
  * reply; all that within STREAM_CLOSE_MS. stream_reset drops it and sends RST.

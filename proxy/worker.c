@@ -201,7 +201,7 @@ static bool open_loop(struct worker *w)
 
     if (uv_loop_init(&w->loop) != 0)
         return false;
-    w->streams.uv = &w->loop;
+    stream_loop_init(&w->streams, &w->loop);
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
         uv_timer_init(&w->loop, timers[i]);
         timers[i]->data = w;
@@ -218,6 +218,8 @@ static void serve(struct worker *w)
     probes_look(w);
     if (w->probes_out == 0)
         worker_serve(w);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    stream_loop_close(&w->streams);
     uv_run(&w->loop, UV_RUN_DEFAULT);
 }
 

@@ -96,7 +96,7 @@ void connection_late(struct connection *c)
 
 void connection_header(struct connection *c)
 {
-    struct stream *stream = c->north->stream;
+    struct stream *stream = c->north;
     struct endpoint source, target;
     size_t used = 0;
     enum proxy_event event = proxy_header_parse(stream_input(stream), &used, &source, &target);
@@ -120,7 +120,6 @@ static void await_header(struct connection *c)
 {
     c->header_deadline = c->worker->env.now + HEADER_MS;
     connection_arm(c, c->header_deadline);
-    stream_read(c->north->stream, true);
 }
 
 /* Who is behind an accepted connection? */
@@ -130,7 +129,7 @@ static void introduce(struct connection *c)
 
     c->peer.listener = c->port->listener;
     print_id(random_id(w), c->peer.id);
-    if (w->uncounted > UNCOUNTED_MAX || !stream_addresses(c->north->stream, &c->peer.client, &c->peer.server))
+    if (w->uncounted > UNCOUNTED_MAX || !stream_addresses(c->north, &c->peer.client, &c->peer.server))
         connection_end(c);
     else if (network_list_holds(&c->peer.listener->proxy_from, &c->peer.client.address))
         await_header(c);
@@ -166,12 +165,11 @@ static void take_one(struct door *door)
         return;
     }
     w->uncounted++;
-    c->north->stream = stream_accept(&w->streams, &door->tcp, wire_event, c->north);
-    if (c->north->stream != NULL) {
+    c->north = stream_accept(&w->streams, &door->tcp, connection_event, c);
+    if (c->north != NULL) {
         introduce(c);
         return;
     }
-    free(c->north);
     connection_remove(c);
     wait_at(door);
 }

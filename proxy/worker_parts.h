@@ -45,18 +45,13 @@ struct worker {
     uv_timer_t drain_end;
 };
 
-/* One stream and the bytes it still has to write when nobody is behind it any more. Lives until STREAM_CLOSED. */
-struct wire {
-    struct stream *stream;
-    struct connection *connection;      /* NULL once let go */
-    struct chain rest;
-};
-
-/* A client's connection: its two wires and its session. */
+/* A client's connection: its two streams and its session. */
 struct connection {
     struct worker *worker;
     struct connection *next, **link;
-    struct wire *north, *south;         /* NULL: not open */
+    struct stream *north, *south;       /* NULL: not open, or left to finish by itself */
+    bool north_reads, south_reads;      /* as last told to the stream */
+    char south_why[80];                 /* what the session was told of its last south failure; it may keep the pointer */
     struct session *session;            /* NULL while the PROXY header is awaited */
     struct session_peer peer;
     const struct worker_port *port;
@@ -82,7 +77,7 @@ void connection_late(struct connection *);      /* it did not arrive in time */
 void connection_uncount(struct connection *);
 
 /* worker_session.c */
-void wire_event(void *wire, struct stream *, enum stream_event);
+void connection_event(void *connection, struct stream *, enum stream_event);
 struct connection *connection_new(struct worker *, const struct worker_port *);
 void connection_arm(struct connection *, uint64_t deadline);
 void connection_begin(struct connection *, enum admission);

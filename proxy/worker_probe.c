@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* One look at one server; gone when its stream and its timer are closed. */
+/* One look at one server. */
 struct probe {
     struct worker *worker;
     struct server *server;
@@ -14,7 +14,6 @@ struct probe {
     struct chain out;
     bool is_reported;           /* up or down is known */
     uv_timer_t timer;
-    unsigned open;              /* stream and timer */
 };
 
 static size_t server_index(const struct probe *p)
@@ -24,17 +23,12 @@ static size_t server_index(const struct probe *p)
 
 /* ---- the end of a look ---- */
 
-static void unhold(struct probe *p)
-{
-    if (--p->open > 0)
-        return;
-    chain_clear(&p->out);
-    free(p);
-}
-
 static void on_timer_closed(uv_handle_t *timer)
 {
-    unhold(timer->data);
+    struct probe *p = timer->data;
+
+    chain_clear(&p->out);
+    free(p);
 }
 
 static void log_change(const struct worker *w, const struct server *server)
@@ -70,8 +64,8 @@ static void report(struct probe *p, bool is_up)
 static void leave(struct probe *p, void end(struct stream *))
 {
     p->worker->probe[server_index(p)] = NULL;
-    uv_close((uv_handle_t *)&p->timer, on_timer_closed);
     end(p->stream);
+    uv_close((uv_handle_t *)&p->timer, on_timer_closed);
 }
 
 /* ---- the look ---- */
@@ -124,7 +118,6 @@ static enum backend_event translate(struct probe *p, enum stream_event event)
 
     switch (event) {
     case STREAM_CONNECTED:
-        stream_read(p->stream, true);
         return backend_connected(&p->backend, now);
     case STREAM_INPUT_READY:
         return read_input(p);
@@ -155,10 +148,6 @@ static void on_event(void *owner, struct stream *stream, enum stream_event event
     struct probe *p = owner;
 
     (void)stream;
-    if (event == STREAM_CLOSED)
-        unhold(p);
-    if (event == STREAM_CLOSED || p->worker->probe[server_index(p)] != p)
-        return;
     worker_clock(p->worker);
     go_on(p, translate(p, event));
     if (p->worker->probe[server_index(p)] == p && p->backend.start_tls && p->out.n == 0)
@@ -172,7 +161,7 @@ static void look_at(struct worker *w, struct server *server)
     server->next_probe = w->env.now + w->config->timeouts.probe;
     if (p == NULL)
         return;
-    *p = (struct probe){ .worker = w, .server = server, .open = 2 };
+    *p = (struct probe){ .worker = w, .server = server };
     p->stream = stream_connect(&w->streams, server->endpoint, on_event, p);
     if (p->stream == NULL) {
         free(p);

@@ -1,182 +1,179 @@
 /* Carries out what a session wants, and tells it what happened: the only place where session and streams meet. */
 #include "worker_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-
-/* ---- wires ---- */
-
-/* Lets a wire finish by itself. What is left to write goes with it, since the session may be gone before that. */
-static void wire_close(struct wire **wire, struct leg *leg)
-{
-    struct wire *w = *wire;
-
-    chain_move(&w->rest, &leg->out);
-    stream_write(w->stream, &w->rest);
-    w->connection = NULL;
-    *wire = NULL;
-    stream_close(w->stream);
-}
-
-static void wire_reset(struct wire **wire, struct leg *leg)
-{
-    struct wire *w = *wire;
-
-    w->connection = NULL;
-    *wire = NULL;
-    stream_reset(w->stream);
-    if (leg != NULL)
-        chain_clear(&leg->out);
-}
-
-static void wire_end(struct wire **wire, struct leg *leg)
-{
-    if (*wire == NULL)
-        chain_clear(&leg->out);
-    else if (leg->end == LEG_CLOSE)
-        wire_close(wire, leg);
-    else
-        wire_reset(wire, leg);
-}
-
-static void wire_free(struct wire *w)
-{
-    chain_clear(&w->rest);
-    free(w);
-}
 
 /* ---- what the session wants ---- */
 
+/* What is left to write on an orderly end goes with the stream: the session may be gone before it is written. */
+static void end_leg(struct stream **stream, struct leg *leg)
+{
+    struct stream *s = *stream;
+
+    *stream = NULL;
+    if (s != NULL && leg->end == LEG_CLOSE) {
+        stream_write(s, &leg->out);
+        stream_close(s);
+    } else if (s != NULL) {
+        stream_reset(s);
+    }
+    chain_clear(&leg->out);
+}
+
 static void open_south(struct connection *c, const struct session_wants *wants)
 {
-    struct worker *w = c->worker;
-
-    c->south = calloc(1, sizeof *c->south);
-    if (c->south != NULL) {
-        c->south->connection = c;
-        c->south->stream = stream_connect(&w->streams, wants->target, wire_event, c->south);
-    }
-    if (c->south == NULL || c->south->stream == NULL) {
-        free(c->south);
-        c->south = NULL;
+    c->south = stream_connect(&c->worker->streams, wants->target, connection_event, c);
+    c->south_reads = true;
+    if (c->south == NULL)
         session_south_failed(c->session, "out of descriptors or memory");
-    }
 }
 
-static void write_leg(struct wire *wire, struct leg *leg)
+/* True when something of it has left. */
+static bool write_leg(struct stream *stream, struct leg *leg)
 {
-    if (wire == NULL)
+    size_t before = leg->out.n;
+
+    if (stream == NULL || before == 0 || leg->end == LEG_RESET)
+        return false;
+    stream_write(stream, &leg->out);
+    return leg->out.n < before;
+}
+
+static void set_reading(struct stream *stream, const struct leg *leg, bool *reads)
+{
+    if (stream == NULL || leg->read == *reads)
         return;
-    if (leg->out.n > 0)
-        stream_write(wire->stream, &leg->out);
-    stream_read(wire->stream, leg->read);
-}
-
-/* The first record may have come right behind the PROXY header, in the same segment. */
-static void feed_read_ahead(struct stream *stream, struct tls *tls)
-{
-    stream_consume(stream, tls_feed(tls, stream_input(stream)));
+    *reads = leg->read;
+    stream_read(stream, leg->read);
 }
 
 static void start_north_tls(struct connection *c)
 {
     struct tls *tls = tls_accept(c->worker->start->tls);
 
-    if (tls == NULL) {
+    if (tls == NULL)
         session_north_gone(c->session, "out of memory");
-        wire_reset(&c->north, &session_wants(c->session)->north);
-        return;
-    }
-    if (c->port->listener->tls == LISTEN_TLS_IMPLICIT)
-        feed_read_ahead(c->north->stream, tls);
-    stream_start_tls(c->north->stream, tls);
+    else if (c->port->listener->tls == LISTEN_TLS_IMPLICIT)
+        stream_start_tls_at_once(c->north, tls);
+    else
+        stream_start_tls(c->north, tls);
 }
 
 static void start_south_tls(struct connection *c, const struct route *route)
 {
     struct tls *tls = tls_connect(worker_tls_client(c->worker, route));
 
-    if (tls != NULL) {
-        stream_start_tls(c->south->stream, tls);
-        return;
-    }
-    session_south_failed(c->session, "out of memory");
-    if (c->south != NULL)
-        wire_reset(&c->south, &session_wants(c->session)->south);
+    if (tls == NULL)
+        session_south_failed(c->session, "out of memory");
+    else
+        stream_start_tls(c->south, tls);
 }
 
-static bool wants_tls(const struct wire *wire, struct leg *leg)
+static bool wants_tls(const struct stream *stream, struct leg *leg)
 {
-    if (wire == NULL || !leg->start_tls || leg->out.n > 0)
+    if (stream == NULL || !leg->start_tls || leg->out.n > 0)
         return false;
     leg->start_tls = false;
     return true;
 }
 
-/* Step 1 of the order of work in session.h. */
-static void carry_out(struct connection *c)
+/* Both return whether something moved on: then there may be more to do. */
+static bool carry_out_south(struct connection *c, struct session_wants *wants)
 {
-    struct session_wants *wants = session_wants(c->session);
+    bool moved = wants->open_south || wants->south.end != LEG_OPEN;
 
     if (wants->south.end != LEG_OPEN) {
-        wire_end(&c->south, &wants->south);
+        end_leg(&c->south, &wants->south);
         wants->south.end = LEG_OPEN;
     }
     if (wants->open_south) {
         wants->open_south = false;
         open_south(c, wants);
     }
-    write_leg(c->south, &wants->south);
+    if (write_leg(c->south, &wants->south)) {
+        session_south_written(c->session);
+        moved = true;
+    }
     if (wants_tls(c->south, &wants->south))
         start_south_tls(c, wants->route);
-    write_leg(c->north, &wants->north); /* last, so that what failed above is told, too */
+    return moved;
+}
+
+static bool carry_out_north(struct connection *c, struct session_wants *wants)
+{
+    bool moved = false;
+
+    if (write_leg(c->north, &wants->north)) {
+        session_north_written(c->session);
+        moved = true;
+    }
     if (wants_tls(c->north, &wants->north))
         start_north_tls(c);
     if (wants->north.end != LEG_OPEN)
-        wire_end(&c->north, &wants->north);
+        end_leg(&c->north, &wants->north);
+    return moved;
+}
+
+/* Step 1 of the order of work in session.h. One wish may lead to another: a server that cannot be reached to the next, room
+ * in a socket to more of a message.
+ */
+static void carry_out(struct connection *c)
+{
+    struct session_wants *wants = session_wants(c->session);
+    bool moved;
+
+    do {
+        moved = carry_out_south(c, wants);
+        moved = carry_out_north(c, wants) || moved;
+    } while (moved || wants->open_south || wants->south.end != LEG_OPEN);
 }
 
 /* Step 2; true when something was consumed. */
-static bool offer(struct session *session, struct wire *wire, const struct leg *leg,
+static bool offer(struct session *session, struct stream *stream, const struct leg *leg,
                   size_t take(struct session *, struct str))
 {
     struct str in;
     size_t used;
 
-    if (wire == NULL || !leg->read)
+    if (stream == NULL || !leg->read)
         return false;
-    in = stream_input(wire->stream);
+    in = stream_input(stream);
     if (in.n == 0)
         return false;
     used = take(session, in);
-    stream_consume(wire->stream, used);
+    stream_consume(stream, used);
     return used > 0;
 }
 
-static bool has_open_wishes(const struct connection *c, const struct session_wants *wants)
+static bool offer_both(struct connection *c, const struct session_wants *wants)
 {
-    return wants->open_south || wants->south.end != LEG_OPEN || (wants->north.end != LEG_OPEN && c->north != NULL);
+    bool south = offer(c->session, c->south, &wants->south, session_south_input);
+
+    return offer(c->session, c->north, &wants->north, session_north_input) || south;
 }
 
 static void serve(struct connection *c)
 {
     struct session_wants *wants = session_wants(c->session);
-    bool goes_on;
 
-    do {
+    do
         carry_out(c);
-        goes_on = offer(c->session, c->south, &wants->south, session_south_input);
-        goes_on |= offer(c->session, c->north, &wants->north, session_north_input);
-    } while (goes_on || has_open_wishes(c, wants));
-    if (session_is_over(c->session))
+    while (offer_both(c, wants));
+    if (session_is_over(c->session)) {
         connection_end(c);
-    else
-        connection_arm(c, wants->deadline);
+        return;
+    }
+    set_reading(c->south, &wants->south, &c->south_reads);
+    set_reading(c->north, &wants->north, &c->north_reads);
+    connection_arm(c, wants->deadline);
 }
 
 /* ---- what happened ---- */
 
-static void north_event(struct connection *c, struct stream *stream, enum stream_event event)
+static void north_event(struct connection *c, enum stream_event event)
 {
+    struct stream *stream = c->north;
     struct tls_facts facts;
 
     if (event == STREAM_SECURED && stream_tls_facts(stream, &facts))
@@ -186,48 +183,60 @@ static void north_event(struct connection *c, struct stream *stream, enum stream
     else if (event == STREAM_END)
         session_north_end(c->session);
     else if (event == STREAM_FAILED) {
+        c->north = NULL;
+        stream_close(stream); /* first: `out` is the stream's until then; and an alert is still to be sent */
         session_north_gone(c->session, stream_why(stream));
-        wire_reset(&c->north, &session_wants(c->session)->north);
     }
 }
 
-static void south_event(struct connection *c, struct stream *stream, enum stream_event event)
+static void south_gone(struct connection *c, const char *why, void end(struct stream *))
+{
+    struct stream *stream = c->south;
+
+    snprintf(c->south_why, sizeof c->south_why, "%s", why);
+    c->south = NULL;
+    end(stream);
+    session_south_failed(c->session, c->south_why);
+}
+
+static void south_event(struct connection *c, enum stream_event event)
 {
     struct tls_facts facts;
 
     if (event == STREAM_CONNECTED)
         session_south_connected(c->session);
-    else if (event == STREAM_SECURED && stream_tls_facts(stream, &facts))
+    else if (event == STREAM_SECURED && stream_tls_facts(c->south, &facts))
         session_south_secured(c->session, &facts);
     else if (event == STREAM_WRITTEN)
         session_south_written(c->session);
-    else if (event == STREAM_END || event == STREAM_FAILED) {
-        session_south_failed(c->session, event == STREAM_END ? "connection closed" : stream_why(stream));
-        wire_reset(&c->south, &session_wants(c->session)->south);
-    }
+    else if (event == STREAM_END)
+        south_gone(c, "connection closed", stream_reset);
+    else if (event == STREAM_FAILED)
+        south_gone(c, stream_why(c->south), stream_close);
 }
 
-void wire_event(void *owner, struct stream *stream, enum stream_event event)
+/* Before there is a session, only the PROXY header is waited for. */
+static void header_event(struct connection *c, enum stream_event event)
 {
-    struct wire *wire = owner;
-    struct connection *c = wire->connection;
+    if (event == STREAM_INPUT_READY)
+        connection_header(c);
+    else if (event == STREAM_END || event == STREAM_FAILED)
+        connection_end(c);
+}
 
-    if (event == STREAM_CLOSED)
-        wire_free(wire);
-    if (event == STREAM_CLOSED || c == NULL)
-        return;
+void connection_event(void *owner, struct stream *stream, enum stream_event event)
+{
+    struct connection *c = owner;
+
     worker_clock(c->worker);
     if (c->session == NULL) {
-        if (event == STREAM_INPUT_READY)
-            connection_header(c);
-        else if (event == STREAM_END || event == STREAM_FAILED)
-            connection_end(c);
+        header_event(c, event);
         return;
     }
-    if (wire == c->north)
-        north_event(c, stream, event);
+    if (stream == c->north)
+        north_event(c, event);
     else
-        south_event(c, stream, event);
+        south_event(c, event);
     serve(c);
 }
 
@@ -266,15 +275,10 @@ void connection_arm(struct connection *c, uint64_t deadline)
 struct connection *connection_new(struct worker *w, const struct worker_port *port)
 {
     struct connection *c = calloc(1, sizeof *c);
-    struct wire *north = calloc(1, sizeof *north);
 
-    if (c == NULL || north == NULL) {
-        free(c);
-        free(north);
+    if (c == NULL)
         return NULL;
-    }
-    *c = (struct connection){ .worker = w, .north = north, .port = port, .timer_at = UINT64_MAX };
-    north->connection = c;
+    *c = (struct connection){ .worker = w, .port = port, .timer_at = UINT64_MAX, .north_reads = true };
     uv_timer_init(&w->loop, &c->timer);
     c->timer.data = c;
     c->next = w->connections;
@@ -314,10 +318,11 @@ void connection_end(struct connection *c)
     struct worker *w = c->worker;
 
     if (c->south != NULL)
-        wire_reset(&c->south, NULL);
+        stream_reset(c->south);
     if (c->north != NULL)
-        wire_reset(&c->north, NULL);
-    session_free(c->session);
+        stream_reset(c->north);
+    if (c->session != NULL)
+        session_free(c->session);
     connection_remove(c);
     doors_retry(w);
     worker_check_end(w);
