@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 
 void arena_init(struct arena *arena, void *memory, size_t size)
 {
@@ -58,21 +57,85 @@ struct str arena_copy(struct arena *arena, struct str s)
     return str_from(p, s.n);
 }
 
-/* vsnprintf writes a NUL that the slice does not count: the text fits only when that fits too, and the next
- * request starts on it.
- */
-struct str arena_printf(struct arena *arena, const char *format, ...)
+/* ---- arena_printf: a printer of our own, for libc's may allocate and knows locales ---- */
+
+static bool put(struct arena *arena, struct str s)
 {
-    size_t room = arena->size - arena->used;
-    va_list arguments;
+    char *p = take_bytes(arena, s.n);
+
+    if (p != NULL && s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p != NULL || s.n == 0;
+}
+
+static bool put_number(struct arena *arena, unsigned long long value, bool is_negative)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    if (is_negative)
+        digits[--at] = '-';
+    return put(arena, str_from(digits + at, sizeof digits - at));
+}
+
+static bool put_int(struct arena *arena, int value)
+{
+    return put_number(arena, value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value, value < 0);
+}
+
+/* Prints one conversion, which starts behind its '%'; `*p` is moved behind it. False on an unknown one too. */
+static bool put_conversion(struct arena *arena, const char **p, va_list *arguments)
+{
+    static const struct { const char *text; char kind; } kinds[] = {
+        { "s", 's' }, { ".*s", 'n' }, { "d", 'd' }, { "u", 'u' }, { "zu", 'z' }, { "llu", 'l' }, { "%", '%' },
+    };
+    size_t i = 0;
     int n;
 
+    while (i < sizeof kinds / sizeof *kinds && strncmp(*p, kinds[i].text, strlen(kinds[i].text)) != 0)
+        i++;
+    if (i == sizeof kinds / sizeof *kinds)
+        return false;
+    *p += strlen(kinds[i].text);
+    switch (kinds[i].kind) {
+    case 's': return put(arena, str_of(va_arg(*arguments, const char *)));
+    case 'd': return put_int(arena, va_arg(*arguments, int));
+    case 'u': return put_number(arena, va_arg(*arguments, unsigned), false);
+    case 'z': return put_number(arena, va_arg(*arguments, size_t), false);
+    case 'l': return put_number(arena, va_arg(*arguments, unsigned long long), false);
+    case 'n':
+        n = va_arg(*arguments, int);
+        return put(arena, str_from(va_arg(*arguments, const char *), (size_t)n));
+    default: return put(arena, STR("%"));
+    }
+}
+
+struct str arena_printf(struct arena *arena, const char *format, ...)
+{
+    size_t before = arena->used;
+    bool fits = true;
+    va_list arguments;
+
     va_start(arguments, format);
-    n = vsnprintf(room > 0 ? arena->base + arena->used : NULL, room, format, arguments);
+    while (fits && *format != '\0') {
+        size_t plain = strcspn(format, "%");
+
+        fits = put(arena, str_from(format, plain));
+        format += plain;
+        if (fits && *format == '%') {
+            format++;
+            fits = put_conversion(arena, &format, &arguments);
+        }
+    }
     va_end(arguments);
-    if (n < 0 || (size_t)n >= room) {
+    if (!fits) {
+        arena->used = before;
         arena->overflowed = true;
         return str_from(NULL, 0);
     }
-    return str_from(take_bytes(arena, (size_t)n), (size_t)n);
+    return str_from(arena->base + before, arena->used - before);
 }

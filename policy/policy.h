@@ -133,7 +133,7 @@ struct check {
     void (*run)(struct pass *);
     const struct option *options; /* offsets into struct policy */
     size_t options_n;
-    const char *help;              /* what the section is about, for the manual; NULL without options */
+    const char *help; /* what the section is about, for the manual; NULL without options */
 };
 
 extern const struct check *const policy_checks[];

@@ -340,9 +340,11 @@ static void begin_key(struct config_reading *r, struct str key, const char *valu
     settle(r);
     r->key_open = true;
     r->key_line = r->value_line = r->line;
-    if (value == NULL)
+    if (value == NULL) {
         config_complain(r, r->line, r->current, NULL, "\"%s\": expected key = value", CONFIG_QUOTED(key));
-    else if (r->current != NULL)
+        return;
+    }
+    if (r->current != NULL)
         r->row = find_row(r, key);
     else if (!r->heading_seen)
         config_complain(r, r->line, NULL, NULL, "\"%s\": a key before the first [section]", CONFIG_QUOTED(key));

@@ -9,6 +9,7 @@
 #define CERTIFICATE(field) offsetof(struct certificate, field)
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a designator takes no parentheses */
 /* clang-format off */
 /* Short forms for the many rows of one kind. Times are given in seconds. */
 #define NUMBER(section_, key_, field, preset_, min_, max_, unit_, help_)                                        \
@@ -21,6 +22,7 @@
     { .section = "timeouts", .key = #key_, .type = OPTION_SECONDS, .offset = CONFIG(timeouts.key_),             \
       .preset = preset_, .min = (min_) * 1000ULL, .max = (max_) * 1000ULL, .help = help_ }
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define KILO (1ULL << 10)
 #define MEGA (1ULL << 20)

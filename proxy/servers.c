@@ -79,13 +79,21 @@ bool servers_up(struct server *server, const struct backend_caps *caps, uint64_t
     return changed;
 }
 
+/* A server that just went away is often back at once (a restart): the first probes come fast, then at the usual pace. */
+static uint64_t probe_pause(unsigned failures, uint64_t probe_ms)
+{
+    uint64_t pause = 500ULL << (failures < 10 ? failures : 10);
+
+    return pause < probe_ms ? pause : probe_ms;
+}
+
 bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t probe_ms)
 {
     bool changed = !server->is_down;
 
     server->is_down = true;
     server->failures++;
-    server->next_probe = now + probe_ms;
+    server->next_probe = now + probe_pause(server->failures, probe_ms);
     snprintf(server->why, sizeof server->why, "%s", why);
     return changed;
 }

@@ -131,18 +131,19 @@ void helo_judged(struct session *s, const struct verdict *v)
 
 static void do_hello(struct session *s, struct command *c, struct str line)
 {
-    char *helo = realloc(s->helo, c->argument.n + 1);
+    char *helo;
 
     (void)line;
-    if (helo == NULL) {
-        leave_with(s, "4.3.2", "Out of memory, try again", "out of memory");
-        return;
-    }
     if (s->helo_n > 0)
         count_junk(s);
     if (s->wait == WAIT_NOTHING)
         return;
-    transaction_drop(s); /* RFC 5321 4.1.4: EHLO clears as RSET does */
+    transaction_drop(s); /* RFC 5321 4.1.4: EHLO clears as RSET does; its log line names the old HELO */
+    helo = realloc(s->helo, c->argument.n + 1);
+    if (helo == NULL) {
+        leave_with(s, "4.3.2", "Out of memory, try again", "out of memory");
+        return;
+    }
     memcpy(helo, c->argument.p, c->argument.n);
     s->helo = helo;
     s->helo_n = c->argument.n;

@@ -23,15 +23,13 @@ static void receiving_begin(struct session *s)
     message_init(&tx->message, &s->env->messages, s->env->config->limits.header_size, is_binary);
 }
 
-/* no accepted recipient, no message. Says why when the transaction is doomed; true when DATA or BDAT cannot go on. */
+/* no accepted recipient, no message. A doomed transaction ends here (P-13). True when DATA cannot go on. */
 static bool refuse_message(struct session *s)
 {
     struct transaction *tx = s->tx;
-    struct reply reply;
 
     if (tx != NULL && tx->doom.is_set && tx->recipients > 0) {
-        reply = doom_reply(tx);
-        refuse_reply(s, &reply, tx->doom.check, str_of(tx->doom.reason));
+        finish_refused(s);
     } else if (tx == NULL || tx->recipients == 0) {
         refuse(s, 503, "5.5.1", tx == NULL ? "Need MAIL first" : "No valid recipients", "sequence",
                STR("message without recipients"));

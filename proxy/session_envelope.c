@@ -24,7 +24,7 @@ void transaction_end(struct session *s)
     if (s->backend != NULL && s->tx->mail_sent) {
         if (must_cut(s))
             south_drop(s, LEG_RESET);
-        else
+        else if (s->wait != WAIT_NOTHING) /* a session that leaves says QUIT, which does as well */
             backend_reset(s->backend, s->env->now);
     }
     transaction_free(s);

@@ -49,13 +49,6 @@ static const mbedtls_x509_sequence *next_dns_name(const mbedtls_x509_sequence *a
     return at;
 }
 
-static struct str first_name(const mbedtls_x509_crt *crt)
-{
-    const mbedtls_x509_sequence *at = next_dns_name(&crt->subject_alt_names);
-
-    return at != NULL ? str_of_asn1(&at->buf) : common_name(crt);
-}
-
 /* RFC 6125 6.4.4: the common name counts only when there is no DNS name beside it. */
 static bool crt_has_name(const mbedtls_x509_crt *crt, struct str name)
 {
@@ -65,6 +58,18 @@ static bool crt_has_name(const mbedtls_x509_crt *crt, struct str name)
         return name_matches(common_name(crt), name);
     for (; at != NULL; at = next_dns_name(at->next))
         if (name_matches(str_of_asn1(&at->buf), name))
+            return true;
+    return false;
+}
+
+static bool crts_share_name(const mbedtls_x509_crt *a, const mbedtls_x509_crt *b)
+{
+    const mbedtls_x509_sequence *at = next_dns_name(&a->subject_alt_names);
+
+    if (at == NULL)
+        return crt_has_name(b, common_name(a));
+    for (; at != NULL; at = next_dns_name(at->next))
+        if (crt_has_name(b, str_of_asn1(&at->buf)))
             return true;
     return false;
 }
@@ -89,15 +94,13 @@ static int choose_certificates(mbedtls_ssl_context *ssl)
     return 0;
 }
 
-/* Default certificates: the first, and those of other key types for the same name. */
+/* Default certificates: the first, and those that share a name with it (RSA beside ECDSA). */
 static bool set_defaults(struct tls_server *server)
 {
-    struct str name = first_name(&server->certificate[0].chain);
-
     for (size_t i = 0; i < server->n; i++) {
         struct tls_certificate *c = &server->certificate[i];
 
-        if (i > 0 && !crt_has_name(&c->chain, name))
+        if (i > 0 && !crts_share_name(&server->certificate[0].chain, &c->chain))
             continue;
         if (mbedtls_ssl_conf_own_cert(&server->conf, &c->chain, &c->key) != 0)
             return false;

@@ -80,14 +80,17 @@ unsigned trace_hops(struct str header)
     return hops;
 }
 
-/* RFC 8601 5: a field with our authserv-id that we did not write is a forgery, or will be taken for our word. */
+/* RFC 8601 5: a field with our authserv-id that we did not write is a forgery, or will be taken for our word. One whose
+ * authserv-id cannot be read may be read as ours by somebody more lenient, so it goes too.
+ */
 static bool claims_to_be_ours(const struct header_field *field, struct str authserv_id)
 {
     char id[256];
     size_t n;
 
-    return header_is(field, STR("Authentication-Results")) && header_authserv_id(field->value, id, sizeof id, &n) &&
-           str_ieq(str_from(id, n), authserv_id);
+    if (!header_is(field, STR("Authentication-Results")))
+        return false;
+    return !header_authserv_id(field->value, id, sizeof id, &n) || str_ieq(str_from(id, n), authserv_id);
 }
 
 struct header_sink {

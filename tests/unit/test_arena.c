@@ -1,6 +1,7 @@
 /* What an arena gives, and what it says when it is full. */
 #include "policy/arena.h"
 
+#include <limits.h>
 #include <stdint.h>
 
 #include "test.h"
@@ -125,6 +126,23 @@ static void prints_into_itself(void)
     CHECK_EQ_STR(second.p, second.n, "next");
 }
 
+static void prints_numbers_as_libc_does(void)
+{
+    static const int values[] = { 0, 7, -1, 42, INT_MAX, INT_MIN };
+    char memory[128], expected[128];
+    struct arena arena;
+    struct str text;
+
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        arena_init(&arena, memory, sizeof memory);
+        text = arena_printf(&arena, "%d|%u|%zu|%llu|%%", values[i], (unsigned)values[i], (size_t)values[i],
+                            (unsigned long long)values[i]);
+        snprintf(expected, sizeof expected, "%d|%u|%zu|%llu|%%", values[i], (unsigned)values[i], (size_t)values[i],
+                 (unsigned long long)values[i]);
+        CHECK_EQ_STR(text.p, text.n, expected);
+    }
+}
+
 static void a_text_that_does_not_fit_is_not_cut(void)
 {
     char memory[8];
@@ -132,11 +150,11 @@ static void a_text_that_does_not_fit_is_not_cut(void)
     struct str text;
 
     arena_init(&arena, memory, sizeof memory);
-    CHECK(arena_printf(&arena, "%s", "12345678").p == NULL);
+    CHECK(arena_printf(&arena, "%s%d", "1234567", 89).p == NULL);
     CHECK(arena.overflowed);
     CHECK_EQ_INT(arena.used, 0);
-    text = arena_printf(&arena, "%s", "1234567");
-    CHECK_EQ_STR(text.p, text.n, "1234567");
+    text = arena_printf(&arena, "%s", "12345678");
+    CHECK_EQ_STR(text.p, text.n, "12345678");
 }
 
 static const struct test_case tests[] = {
@@ -148,6 +166,7 @@ static const struct test_case tests[] = {
     TEST(a_reset_gives_everything_back),
     TEST(copies_any_bytes),
     TEST(prints_into_itself),
+    TEST(prints_numbers_as_libc_does),
     TEST(a_text_that_does_not_fit_is_not_cut),
 };
 TEST_MAIN(tests)

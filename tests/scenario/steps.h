@@ -1,0 +1,41 @@
+/* Plays one scenario: each step is a row of a table, word -> function (README.md has the language). */
+#ifndef SCENARIO_STEPS_H
+#define SCENARIO_STEPS_H
+
+#include "script.h"
+#include "world.h"
+
+/* How what the peers send is cut into segments. */
+enum cut {
+    CUT_NOTHING,     /* as the script says */
+    CUT_EVERYWHERE,  /* one octet at a time */
+    CUT_ONCE         /* at `cut_at`, counted over all that is sent */
+};
+
+/* One run of one scenario. */
+struct play {
+    const struct scenario *scenario;
+    enum cut cut;
+    size_t cut_at;
+    bool blind;            /* expectations are not looked at; the oracle is */
+    bool tells;            /* keeps a transcript for a failure's report */
+    /* while it runs */
+    struct world world;
+    struct bytes segment;  /* sends of one leg in a row, together one segment */
+    struct wire *to;
+    size_t at;             /* the step being played */
+    size_t n_seen, s_seen; /* octets of `sent` that were expected */
+    size_t n_told, s_told; /* of `sent` already in the transcript */
+    struct bytes reply;    /* the last reply taken by "<*" */
+    bool started;
+    bool whole;            /* the script's segments mean something: no cuts */
+    size_t octets;         /* sent by the peers so far */
+    struct bytes transcript;
+    struct bytes failure;  /* empty: passed */
+};
+
+/* Plays it to its end. Afterwards `failure`, `octets` and the world can be looked at; then play_free. */
+void play_run(struct play *);
+void play_free(struct play *);
+
+#endif

@@ -1,0 +1,156 @@
+/* Header and body of a message on its way: whatever the pieces it comes in, the same two parts come out. */
+#include "../../proxy/message.h"
+
+#include <stdlib.h>
+
+#include "test.h"
+
+struct sample {
+    const char *what;
+    const char *message;
+    const char *header;
+    const char *body; /* in the form it leaves in: dots stuffed */
+};
+
+static const struct sample samples[] = {
+    { "header, empty line, body", "A: 1\r\nB: 2\r\n\r\nbody\r\n", "A: 1\r\nB: 2\r\n", "\r\nbody\r\n" },
+    { "no body", "A: 1\r\n", "A: 1\r\n", "" },
+    { "no header", "\r\nbody\r\n", "", "\r\nbody\r\n" },
+    { "nothing at all", "", "", "" },
+    { "folds belong to their field", "A: 1\r\n\t2\r\n 3\r\n\r\nx\r\n", "A: 1\r\n\t2\r\n 3\r\n", "\r\nx\r\n" },
+    { "a fold of blanks does not end the header", "A: 1\r\n  \r\nB: 2\r\n\r\n", "A: 1\r\n  \r\nB: 2\r\n", "\r\n" },
+    { "a line that is no field ends the header", "A: 1\r\nno field\r\n\r\n", "A: 1\r\n", "no field\r\n\r\n" },
+    { "a first line that is a fold is body", " x\r\nA: 1\r\n", "", " x\r\nA: 1\r\n" },
+    { "dots at line starts are stuffed", "A: 1\r\n\r\n.\r\n..a\r\nb.\r\n", "A: 1\r\n", "\r\n..\r\n...a\r\nb.\r\n" },
+    { "a dot behind the header's end is at a line start", "A: 1\r\n.x\r\n", "A: 1\r\n", "..x\r\n" },
+};
+
+static size_t read_chain(const struct chain *chain, char *out)
+{
+    struct str slice[8];
+    size_t n = 0;
+
+    for (size_t i = 0, count = chain_slices(chain, slice, 8); i < count; i++) {
+        memcpy(out + n, slice[i].p, slice[i].n);
+        n += slice[i].n;
+    }
+    return n;
+}
+
+static void check(const struct sample *s, size_t piece)
+{
+    struct message_store m;
+    struct pool pool;
+    struct str all = str_of(s->message);
+    char body[256];
+    size_t n;
+
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 65536, false);
+    for (size_t at = 0; at < all.n; at += piece)
+        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
+    CHECK(m.header_done);
+    CHECK_EQ_INT(m.size, all.n);
+    CHECK_EQ_STR(message_header(&m).p, message_header(&m).n, s->header);
+    n = read_chain(&m.body, body);
+    CHECK_EQ_STR(body, n, s->body);
+    message_free(&m);
+    CHECK_EQ_INT(pool.used, 0);
+    pool_free(&pool);
+}
+
+static void header_and_body_part_the_same_for_every_piece_size(void)
+{
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        CHECK_ROW(samples[i].what);
+        for (size_t piece = 1; piece <= strlen(samples[i].message) + 1; piece++)
+            check(&samples[i], piece);
+    }
+}
+
+static void a_header_may_be_as_long_as_its_limit_and_no_longer(void)
+{
+    struct message_store m;
+    struct pool pool;
+    char line[1026];
+
+    memset(line, 'x', sizeof line);
+    memcpy(line, "A: ", 3);
+    memcpy(line + 1022, "\r\n", 2);
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 4 * 1024, false);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ_INT(message_add(&m, str_from(line, 1024), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_add(&m, STR("\r\n"), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK(m.header_done);
+    message_free(&m);
+    message_init(&m, &pool, 4 * 1024 - 1, false);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ_INT(message_add(&m, str_from(line, 1024), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_add(&m, str_from(line, 1024), CHAIN_BUDGET), MESSAGE_HEADER_TOO_LONG);
+    message_free(&m);
+    pool_free(&pool);
+}
+
+static void a_message_counts_against_its_pool(void)
+{
+    struct message_store m;
+    struct pool pool;
+    char block[CHUNK_SIZE] = { 0 };
+
+    pool_init(&pool, 8 * CHUNK_SIZE);
+    message_init(&m, &pool, 65536, false);
+    CHECK_EQ_INT(message_add(&m, STR("A: 1\r\n\r\n"), CHAIN_BUDGET), MESSAGE_OK);
+    memset(block, 'x', sizeof block);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ_INT(message_add(&m, str_from(block, sizeof block), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_add(&m, str_from(block, sizeof block), CHAIN_BUDGET), MESSAGE_NO_ROOM);
+    CHECK_EQ_INT(message_add(&m, str_from(block, sizeof block), CHAIN_FORCE), MESSAGE_OK);
+    message_free(&m);
+    CHECK_EQ_INT(pool.used, 0);
+    pool_free(&pool);
+}
+
+static void a_last_line_without_its_end_gets_one(void)
+{
+    struct message_store m;
+    struct pool pool;
+    char body[64];
+    size_t n;
+
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 65536, false);
+    CHECK_EQ_INT(message_add(&m, STR("A: 1\r\n\r\nlast"), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
+    n = read_chain(&m.body, body);
+    CHECK_EQ_STR(body, n, "\r\nlast\r\n");
+    message_free(&m);
+    pool_free(&pool);
+}
+
+static void binary_mail_is_left_as_it_is(void)
+{
+    struct message_store m;
+    struct pool pool;
+    char body[64];
+    size_t n;
+
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 65536, true);
+    CHECK_EQ_INT(message_add(&m, STR("A: 1\r\n\r\n.\n.\r\n.\rx"), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
+    n = read_chain(&m.body, body);
+    CHECK_EQ_STR(body, n, "\r\n.\n.\r\n.\rx");
+    message_free(&m);
+    pool_free(&pool);
+}
+
+static const struct test_case tests[] = {
+    TEST(header_and_body_part_the_same_for_every_piece_size),
+    TEST(a_header_may_be_as_long_as_its_limit_and_no_longer),
+    TEST(a_message_counts_against_its_pool),
+    TEST(a_last_line_without_its_end_gets_one),
+    TEST(binary_mail_is_left_as_it_is),
+};
+TEST_MAIN(tests)
