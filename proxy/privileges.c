@@ -58,6 +58,7 @@ int empty_root_open(void)
 
     if (mkdtemp(path) == NULL)
         return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);
     return fd;

@@ -370,6 +370,7 @@ static size_t decode(struct session *s, struct str in)
         if (event == DATA_NEED)
             break;
     }
+    deliver_continue(s); /* what streams goes on at once: nobody else would call while the south wire is idle */
     return total;
 }
 
