@@ -375,7 +375,6 @@ static size_t decode(struct session *s, struct str in)
         if (event == DATA_NEED)
             break;
     }
-    deliver_continue(s); /* what streams goes on at once: nobody else would call while the south wire is idle */
     return total;
 }
 
@@ -401,7 +400,7 @@ static size_t bdat_input(struct session *s, struct str in)
     return chunk.n;
 }
 
-static size_t message_input(struct session *s, struct str in)
+size_t data_input(struct session *s, struct str in)
 {
     size_t used;
 
@@ -415,14 +414,5 @@ static size_t message_input(struct session *s, struct str in)
         return in.n;
     used = s->wait == WAIT_BDAT ? bdat_input(s, in) : decode(s, in);
     deliver_continue(s); /* a stream flows as its bytes come, not only when earlier ones have left */
-    return used;
-}
-
-/* A stream that has nothing left to write south hears of no more room there: what just came must set it going again. */
-size_t data_input(struct session *s, struct str in)
-{
-    size_t used = message_input(s, in);
-
-    deliver_continue(s);
     return used;
 }
