@@ -134,7 +134,7 @@ struct session {
 enum { ANSWER_WITHIN_MS = 590 * 1000 };
 
 /* What may stay unwritten before no further command is read, and what a stream keeps between its two wires. */
-enum { OUT_HIGH = 16384, STREAM_WINDOW = 65536 };
+enum { OUT_HIGH = 4096, STREAM_WINDOW = 65536 };
 
 /* ---- session_reply.c ---- */
 

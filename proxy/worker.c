@@ -165,8 +165,8 @@ static bool open_env(struct worker *w)
     if (env->log == NULL || !servers_init(&w->servers, config) || !probes_init(w))
         return false;
     env->servers = &w->servers;
-    pool_init(&env->messages, config->limits.message_memory / w->start->workers);
-    pool_init(&env->control, config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
+    pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
+    pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
     return true;
 }
 
