@@ -98,7 +98,7 @@ static void take_over(struct supervisor *s)
     workers_start_all(s);
 }
 
-void server_taken_over(struct supervisor *s)
+static void taken_over(struct supervisor *s)
 {
     s->is_taking_over = false;
     ports_close(&s->gone, &s->ports);
@@ -319,6 +319,8 @@ static void serve(struct supervisor *s)
         now = server_now();
         set_log_time(s);
         heed_signals(s, now);
+        if (s->is_taking_over && !s->is_stopping && workers_are_ready(s))
+            taken_over(s);
     }
 }
 
@@ -330,8 +332,6 @@ static void raise_descriptor_limit(const struct supervisor *s)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
-    if (geteuid() == 0 && limit.rlim_max < wanted)
-        limit.rlim_max = wanted;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_say(s->log, LOG_WARN, "start", "[limits] sessions may need %llu descriptors, but the system grants %llu",

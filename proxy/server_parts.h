@@ -55,12 +55,11 @@ void workers_start_all(struct supervisor *);            /* of the current genera
 void workers_start_due(struct supervisor *, uint64_t now);
 void workers_reap(struct supervisor *, uint64_t now);
 void workers_poll(struct supervisor *, int timeout_ms); /* waits for signals and for workers getting ready */
+bool workers_are_ready(const struct supervisor *);  /* all of the current generation accept connections */
 void workers_retire(struct supervisor *);               /* the generations before this one */
 void workers_drain_oldest(struct supervisor *);
 void workers_stop(struct supervisor *, bool now);       /* drain all; or, those that drain already, end at once */
 void workers_kill(const struct supervisor *);
 bool workers_are_left(const struct supervisor *);
-/* server.c: every worker of the current generation accepts connections. */
-void server_taken_over(struct supervisor *);
 
 #endif

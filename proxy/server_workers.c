@@ -180,7 +180,7 @@ void workers_reap(struct supervisor *s, uint64_t now)
 
 /* ---- ready ---- */
 
-static bool all_are_ready(const struct supervisor *s)
+bool workers_are_ready(const struct supervisor *s)
 {
     unsigned n = 0;
 
@@ -189,15 +189,13 @@ static bool all_are_ready(const struct supervisor *s)
     return n == s->workers;
 }
 
-static void read_ready(struct supervisor *s, struct process *p)
+static void read_ready(struct process *p)
 {
     char octet;
 
     p->is_ready = read(p->ready_fd, &octet, 1) == 1;
     close(p->ready_fd);
     p->ready_fd = -1;
-    if (p->is_ready && s->is_taking_over && !s->is_stopping && all_are_ready(s))
-        server_taken_over(s);
 }
 
 void workers_poll(struct supervisor *s, int timeout_ms)
@@ -213,7 +211,7 @@ void workers_poll(struct supervisor *s, int timeout_ms)
         return;
     for (unsigned row = 0; row < COUNTS_ROWS; row++)
         if (fd[row].revents != 0)
-            read_ready(s, &s->process[row]);
+            read_ready(&s->process[row]);
 }
 
 /* ---- orders ---- */
