@@ -81,7 +81,7 @@ static enum message_add header_grow(struct message_store *m, size_t n)
 /* The header ends at `n`; what was read behind it is body. */
 static enum message_add header_ends(struct message_store *m, size_t n, enum chain_put how)
 {
-    struct str rest = str_from(m->header + n, m->header_n - n);
+    struct str rest = n < m->header_n ? str_from(m->header + n, m->header_n - n) : STR("");
 
     m->header_done = true;
     m->header_n = n;

@@ -135,7 +135,8 @@ static bool play_scenario(const struct scenario *scenario)
     allocations = alloc_count();
     ok = p.failure.n == 0;
     if (options.trace)
-        printf("--- %s\n%.*s%.*s", scenario->title, STR_ARG(bytes_all(&p.transcript)), STR_ARG(bytes_all(&p.world.log)));
+        printf("--- %s\n%.*s%.*s    %zu allocations\n", scenario->title, STR_ARG(bytes_all(&p.transcript)),
+               STR_ARG(bytes_all(&p.world.log)), allocations);
     if (!ok)
         report(&p, "");
     else if (!options.no_cuts && !p.whole)

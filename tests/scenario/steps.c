@@ -848,6 +848,31 @@ static void look_for_violations(struct play *p)
     p->blind = was_blind;
 }
 
+static size_t log_lines(struct play *p, const char *pattern)
+{
+    size_t count;
+
+    count_log(p, str_of(pattern), &count);
+    return count;
+}
+
+/* L-1 and L-2: a last line for every connection, no message accepted without one, and printable ASCII only. */
+static void judge_log(struct play *p)
+{
+    struct world *w = &p->world;
+    struct str log = bytes_all(&w->log);
+    size_t accepted = log_lines(p, "outcome=accepted ") + log_lines(p, "outcome=\"accepted, ");
+    size_t connections = log_lines(p, "event=connection ");
+
+    for (size_t i = 0; i < log.n; i++)
+        if ((log.p[i] < ' ' && log.p[i] != '\n') || log.p[i] > '~')
+            fail(p, "L-2: octet %02x in the log", (unsigned char)log.p[i]);
+    if (connections != w->sessions)
+        fail(p, "L-1: %zu last lines of %u connections", connections, w->sessions);
+    if (accepted < w->oracle.accepted || accepted > w->oracle.s_accepted)
+        fail(p, "L-1: %zu accepted in the log, %u north, %u south", accepted, w->oracle.accepted, w->oracle.s_accepted);
+}
+
 /* After the last step: the session is freed, and nothing of it may be left in the pools. */
 static void finish(struct play *p)
 {
@@ -858,6 +883,8 @@ static void finish(struct play *p)
     look_for_violations(p);
     world_end(w);
     look_for_violations(p);
+    p->blind = false;
+    judge_log(p);
     if (p->failure.n == 0 && (w->env->messages.used > 0 || w->env->control.used > 0))
         fail(p, "R-3: %zu octets of messages and %zu of control are left behind", w->env->messages.used,
              w->env->control.used);

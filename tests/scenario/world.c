@@ -436,6 +436,10 @@ void world_send(struct world *w, struct wire *wire, struct str bytes)
 
 void world_fin(struct world *w, struct wire *wire)
 {
+    if (wire->wants_tls) {
+        world_fail(w, wire, "closed in the TLS handshake");
+        return;
+    }
     wire->fin = true;
     settle(w);
 }
@@ -588,7 +592,10 @@ void world_new_session(struct world *w)
     w->north.state = WIRE_OPEN;
     oracle_north_open(&w->oracle);
     IN_PRODUCT(w->session = session_new(w->env, &peer));
-    w->no_memory = w->session == NULL;
+    if (w->session == NULL) {
+        w->sessions--;
+        w->no_memory = true;
+    }
     settle(w);
 }
 
@@ -596,6 +603,7 @@ void world_end(struct world *w)
 {
     if (w->session == NULL)
         return;
+    oracle_north_gone(&w->oracle); /* no last word is owed: it is the world that ends */
     free_session(w);
     collect_log(w);
 }
