@@ -13,6 +13,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* LeakSanitizer traces its own process at the end, for which that must be dumpable and see /proc. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { IS_TRACED = 1 };
+#elif defined(__has_feature)
+enum { IS_TRACED = __has_feature(address_sanitizer) };
+#else
+enum { IS_TRACED = 0 };
+#endif
+
 /* The file itself, not the name service: that would load shared libraries into a static program. */
 static bool find_by_name(struct str user, struct identity *id)
 {
@@ -56,8 +65,11 @@ int empty_root_open(void)
     char path[] = "/tmp/postern.XXXXXX";
     int fd;
 
+    if (IS_TRACED)
+        return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (mkdtemp(path) == NULL)
         return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);
     return fd;
@@ -84,15 +96,6 @@ static bool become(const struct identity *id)
     return setgroups(0, NULL) == 0 && setresgid(id->gid, id->gid, id->gid) == 0 &&
            setresuid(id->uid, id->uid, id->uid) == 0;
 }
-
-/* LeakSanitizer traces its own process at the end, which it may not when that is not dumpable. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { IS_TRACED = 1 };
-#elif defined(__has_feature)
-enum { IS_TRACED = __has_feature(address_sanitizer) };
-#else
-enum { IS_TRACED = 0 };
-#endif
 
 static bool refuse_tracing(void)
 {

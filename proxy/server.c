@@ -107,6 +107,14 @@ void server_taken_over(struct supervisor *s)
     notify_say(&s->notify, "READY=1");
 }
 
+static void set_log_time(const struct supervisor *s)
+{
+    struct timespec wall;
+
+    clock_gettime(CLOCK_REALTIME, &wall);
+    log_set_time(s->log, (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000);
+}
+
 /* The log may have changed its place, form or threshold. */
 static bool open_log(struct supervisor *s, const struct config *config)
 {
@@ -126,6 +134,7 @@ static bool open_log(struct supervisor *s, const struct config *config)
         close(s->log_fd);
     s->log = log;
     s->log_fd = fd;
+    set_log_time(s);
     return true;
 }
 
@@ -294,14 +303,6 @@ static int until_next(const struct supervisor *s, uint64_t now)
             if (s->start_at[slot] < next)
                 next = s->start_at[slot];
     return next > now ? (int)(next - now) : 0;
-}
-
-static void set_log_time(const struct supervisor *s)
-{
-    struct timespec wall;
-
-    clock_gettime(CLOCK_REALTIME, &wall);
-    log_set_time(s->log, (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000);
 }
 
 static void serve(struct supervisor *s)

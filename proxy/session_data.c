@@ -115,7 +115,7 @@ void do_bdat(struct session *s, struct command *c, struct str line)
     (void)line;
     if (s->peer.listener->require_tls && !s->is_tls) {
         swallow(s, c->bdat.size, &bdat_in_clear);
-    } else if (tx == NULL || tx->recipients == 0 || (tx->doom.is_set && !tx->receiving)) {
+    } else if (tx == NULL || tx->recipients == 0) {
         swallow(s, c->bdat.size, &bdat_out_of_order);
     } else if (c->bdat.size > s->env->config->limits.message_size) {
         transaction_drop(s);
@@ -128,6 +128,11 @@ void do_bdat(struct session *s, struct command *c, struct str line)
             return;
         }
         tx->used_bdat = true;
+        if (tx->doom.is_set) { /* X4: the chunk is read, and its answer says why */
+            receiving_begin(s);
+            chunk_begin(s);
+            return;
+        }
         judge(s, AT_DATA);
     }
 }
@@ -397,6 +402,8 @@ static size_t bdat_input(struct session *s, struct str in)
 
 size_t data_input(struct session *s, struct str in)
 {
+    size_t used;
+
     extend_time(s, in.n);
     if (s->swallow_left > 0)
         return swallow_input(s, in);
@@ -405,7 +412,7 @@ size_t data_input(struct session *s, struct str in)
     s->tx->wire_bytes += in.n;
     if (s->tx->doom.is_set && reads_without_end(s))
         return in.n;
-    if (s->wait == WAIT_BDAT)
-        return bdat_input(s, in);
-    return decode(s, in);
+    used = s->wait == WAIT_BDAT ? bdat_input(s, in) : decode(s, in);
+    deliver_continue(s); /* a stream flows as its bytes come, not only when earlier ones have left */
+    return used;
 }

@@ -79,7 +79,8 @@ static void continue_data(struct session *s)
     }
     if (out->n < STREAM_WINDOW)
         chain_move_some(out, &tx->message.body, STREAM_WINDOW - out->n);
-    backend_progress(s->backend, s->env->now);
+    if (s->backend->deadline == UINT64_MAX) /* time for the block runs from when there is one */
+        backend_progress(s->backend, s->env->now);
 }
 
 /* RFC 3030: one chunk under way at a time; LAST is the end of data and goes only with the verdict. */

@@ -123,6 +123,7 @@ struct session {
     struct tls_facts tls, south_tls;
     bool south_is_tls;
     unsigned offered;             /* enum backend_cap shown in the last EHLO */
+    uint64_t size_offered;        /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
     const char *end_reason;
 };

@@ -33,12 +33,12 @@ static void on_timer_closed(uv_handle_t *timer)
 
 static void log_change(const struct worker *w, const struct server *server)
 {
-    log_begin(w->env.log, server->is_down ? LOG_WARN : LOG_INFO, server->is_down ? "server_down" : "server_up");
-    log_endpoint(w->env.log, "server", server->endpoint);
+    log_begin(w->env.log, server->is_down ? LOG_WARN : LOG_INFO, server->is_down ? "backend_down" : "backend_up");
+    log_endpoint(w->env.log, "backend", server->endpoint);
     if (server->route->name.n > 0)
         log_str(w->env.log, "route", server->route->name);
     if (server->is_down)
-        log_text(w->env.log, "why", server->why);
+        log_text(w->env.log, "reason", server->why);
     log_end(w->env.log);
 }
 

@@ -597,6 +597,20 @@ static void nothing(struct play *p, struct str rest)
     need_silence(p);
 }
 
+/* How much went south before a connection was cut depends on segments and is nobody's business. */
+static void whatever_south(struct play *p, struct str rest)
+{
+    (void)rest;
+    see(p, &p->world.south, unseen(p, &p->world.south).n);
+    p->south_varies = true;
+}
+
+static void whatever_north(struct play *p, struct str rest)
+{
+    (void)rest;
+    see(p, &p->world.north, unseen(p, &p->world.north).n);
+}
+
 static void no_backend(struct play *p, struct str rest)
 {
     (void)rest;
@@ -657,6 +671,12 @@ static void set_domains(struct play *p, struct str text)
     bytes_printf(&p->world.setting.ini, "[relay] domains = %.*s\n", STR_ARG(text));
 }
 
+static void set_authserv_id(struct play *p, struct str text)
+{
+    snprintf(p->world.rules.authserv_id, sizeof p->world.rules.authserv_id, "%.*s", STR_ARG(text));
+    bytes_printf(&p->world.setting.ini, "[server] authserv_id = %.*s\n", STR_ARG(text));
+}
+
 /* "may relay", "may percent", "normalises", "segments matter" */
 static void set_rule(struct play *p, struct str text)
 {
@@ -714,6 +734,7 @@ static const struct row {
     { "admission:", SETTING, set_admission, NULL, NULL },
     { "back end offers:", SETTING, set_offers, NULL, NULL },
     { "domains:", SETTING, set_domains, NULL, NULL },
+    { "authserv-id:", SETTING, set_authserv_id, NULL, NULL },
     { "rule:", SETTING, set_rule, NULL, NULL },
     { "message pool:", SETTING, set_message_pool, NULL, NULL },
     { ">", SEND, NULL, north, send_line },
@@ -753,6 +774,8 @@ static const struct row {
     { "north is", LOOK, NULL, north, wire_is },
     { "south is", LOOK, NULL, south, wire_is },
     { "session is over", LOOK, session_is_over_now, NULL, NULL },
+    { "whatever south", LOOK, whatever_south, NULL, NULL },
+    { "whatever north", LOOK, whatever_north, NULL, NULL },
     { "nothing north", LOOK, NULL, north, nothing_on },
     { "nothing south", LOOK, NULL, south, nothing_on },
     { "nothing", LOOK, nothing, NULL, NULL },
