@@ -1,6 +1,7 @@
 """Memory of all Postern processes: idle, with idle sessions, and with many large messages under way."""
 import asyncio
 import multiprocessing
+import os
 import time
 
 import rig
@@ -80,7 +81,8 @@ def slow_back_end(under_way, hurry, ready):
         server = await asyncio.start_server(lambda r, w: slow_session(r, w, under_way, hurry), *rig.SINK, limit=8192)
         ready.set()
         async with server:
-            await asyncio.sleep(FLIGHT_LIMIT_S)
+            await asyncio.sleep(2 * FLIGHT_LIMIT_S)     # by then it has been ended, unless nobody is left to do it
+        os._exit(1)
     asyncio.run(serve())
 
 
