@@ -90,7 +90,6 @@ struct config {
     struct str user;        /* dropped to after the ports are bound, when started as root */
     /* [tls] */
     int tls_min; /* 0: TLS 1.2, 1: TLS 1.3 */
-    bool tls_tickets;
     /* [framing] */
     int framing;                   /* enum framing_mode */
     struct network_list normalise; /* clients whose framing is normalised whatever `framing` says */

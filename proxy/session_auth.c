@@ -45,14 +45,15 @@ static void forget(struct session *s)
 /* The command as it will go south: printed again from what was parsed. */
 static bool keep_command(struct session *s, const struct command *c)
 {
-    size_t size = c->argument.n + c->initial.n + sizeof "AUTH  =";
+    struct str initial = c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
+    size_t size = c->argument.n + initial.n + sizeof "AUTH  ";
     int n;
 
     s->auth_line = malloc(size);
     if (s->auth_line == NULL)
         return false;
-    n = snprintf(s->auth_line, size, "AUTH %.*s%s%.*s", STR_ARG(c->argument), c->initial.p != NULL ? " " : "",
-                 STR_ARG(c->initial));
+    n = snprintf(s->auth_line, size, "AUTH %.*s%s%.*s", STR_ARG(c->argument), initial.n > 0 ? " " : "",
+                 STR_ARG(initial));
     s->auth_line_n = (size_t)n;
     return true;
 }
@@ -137,7 +138,7 @@ void on_auth_line(struct session *s, struct str line)
 static void authenticated(struct session *s, const struct reply *reply)
 {
     s->is_authenticated = true;
-    s->lines.max = s->env->config->limits.command_line;
+    s->lines.max = (size_t)s->env->config->limits.command_line;
     say_reply(s, reply);
     log_begin(s->env->log, LOG_INFO, "authenticated");
     log_str(s->env->log, "id", session_id(s));

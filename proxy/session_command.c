@@ -97,7 +97,8 @@ static size_t print_offers(struct session *s, const struct backend_caps *common,
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (s->offered & rows[i].bit)
             n = add(out, n, "%s", rows[i].line);
-    n = add(out, n, "\nSIZE %llu", (unsigned long long)least_limit(limits->message_size, common->size));
+    s->size_offered = least_limit(limits->message_size, common->size);
+    n = add(out, n, "\nSIZE %llu", (unsigned long long)s->size_offered);
     if (s->offered & CAP_AUTH) {
         auth_mechanisms(s, common, mechanisms, sizeof mechanisms);
         n = add(out, n, "\nAUTH %s", mechanisms);

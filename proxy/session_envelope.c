@@ -118,7 +118,7 @@ void do_mail(struct session *s, struct command *c, struct str line)
         refuse(s, 503, "5.5.1", "Nested MAIL command", "sequence", STR("MAIL in a transaction"));
     } else if (!mail_uses_only(&c->mail, s->offered)) {
         refuse(s, 555, "5.5.4", "MAIL parameter not offered here", "syntax", line);
-    } else if (c->mail.size > limits->message_size) {
+    } else if (c->mail.size > s->size_offered) { /* RFC 1870 6.1 */
         refuse(s, 552, "5.3.4", "Message too big", "limits.message_size", STR("declared SIZE above the limit"));
     } else if (s->transactions >= limits->transactions) {
         leave_with(s, "4.7.0", "Too many messages in one session", "transactions limit");

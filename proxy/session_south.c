@@ -219,7 +219,10 @@ static void on_replied(struct session *s)
     case ASKED_BDAT: on_bdat_reply(s); break;
     case ASKED_END: delivered(s, &s->backend->reply); break;
     case ASKED_AUTH: auth_answered(s, &s->backend->reply); break;
-    case ASKED_RSET: go_on(s); break;
+    case ASKED_RSET: /* what waited for it goes on; with PIPELINING it is under way already */
+        if (s->backend->asked_n == 0)
+            go_on(s);
+        break;
     case ASKED_QUIT: break;
     }
 }

@@ -123,6 +123,7 @@ struct session {
     struct tls_facts tls, south_tls;
     bool south_is_tls;
     unsigned offered;             /* enum backend_cap shown in the last EHLO */
+    uint64_t size_offered;        /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
     const char *end_reason;
 };
@@ -133,7 +134,7 @@ struct session {
 enum { ANSWER_WITHIN_MS = 590 * 1000 };
 
 /* What may stay unwritten before no further command is read, and what a stream keeps between its two wires. */
-enum { OUT_HIGH = 16384, STREAM_WINDOW = 65536 };
+enum { OUT_HIGH = 4096, STREAM_WINDOW = 65536 };
 
 /* ---- session_reply.c ---- */
 

@@ -1,11 +1,12 @@
 /* Streams on libuv.
  *
- * All events come from work(), which runs in callbacks of libuv and, for streams that have something due after a call of
- * their owner, once per loop turn. Whoever calls the owner looks at `closing` before it goes on: the owner may have
- * closed the stream in its event. The memory stays until libuv has let go of the socket.
+ * All events come from work(), which runs in callbacks of libuv and, for streams that have something due
+ * after a call of their owner, once per loop turn. Whoever calls the owner looks at `closing` before it goes
+ * on: the owner may have closed the stream in its event. The memory stays until libuv has let go of the
+ * socket.
  *
- * A reader is stopped late: when there is no room for what arrived, not when the owner stops reading; so a stream that
- * goes on in the same turn costs no epoll_ctl.
+ * A reader is stopped late: when there is no room for what arrived, not when the owner stops reading; so a
+ * stream that goes on in the same turn costs no epoll_ctl.
  */
 #include "stream.h"
 
@@ -13,9 +14,10 @@
 #include <stdlib.h>
 
 enum {
-    WIRE_MARK = 12288,   /* TLS output waiting beyond this: no further record is encrypted */
-    WRITE_SLICES = 8,    /* chunks tried at once */
-    QUEUE_SLICES = 4,    /* chunks in a waiting write: as many as libuv takes without malloc */
+    WIRE_MARK = CHUNK_ROOM / 2, /* TLS output waiting beyond this: no further record is encrypted */
+    RECORD_EXTRA = 128,         /* what a record adds to its data, at most */
+    WRITE_SLICES = 8,           /* chunks tried at once */
+    QUEUE_SLICES = 4,           /* chunks in a waiting write: as many as libuv takes without malloc */
     CLOCK_MS = 500
 };
 
@@ -43,27 +45,27 @@ struct stream {
     struct stream_loop *loop;
     stream_listener *listener;
     void *owner;
-    struct stream *next, **at;   /* in the list of those due, or closing */
+    struct stream *next, **at; /* in the list of those due, or closing */
     struct tls *tls;
-    struct chain *out;           /* the owner's; `rest` after its part has ended */
+    struct chain *out; /* the owner's; `rest` after its part has ended */
     struct chain rest;
-    struct chain *queued_from;   /* what the waiting write points into */
-    size_t queued;               /* its octets; 0: none waits */
-    size_t clear_left;           /* in CLEAR_LAST: octets of `out` that leave in clear */
-    struct held input;           /* plaintext not consumed */
-    struct held cipher;          /* ciphertext not decrypted */
+    struct chain *queued_from; /* what the waiting write points into */
+    size_t queued;             /* its octets; 0: none waits */
+    size_t clear_left;         /* in CLEAR_LAST: octets of `out` that leave in clear */
+    struct held input;         /* plaintext not consumed */
+    struct held cipher;        /* ciphertext not decrypted */
     uint64_t deadline;
     const char *why;
     enum phase phase;
-    bool reading;                /* the owner wants input */
-    bool watching;               /* libuv reads */
-    bool working;                /* work() is on the stack */
-    bool announce;               /* the input has not been announced */
-    bool more;                   /* TLS may have something without new bytes */
-    bool fin;                    /* TCP FIN seen */
-    bool ended, end_told;        /* orderly end of the peer's bytes */
+    bool reading;         /* the owner wants input */
+    bool watching;        /* libuv reads */
+    bool working;         /* work() is on the stack */
+    bool announce;        /* the input has not been announced */
+    bool more;            /* TLS may have something without new bytes */
+    bool fin;             /* TCP FIN seen */
+    bool ended, end_told; /* orderly end of the peer's bytes */
     bool failed, failure_told;
-    bool broken;                 /* nothing can be written any more */
+    bool broken; /* the socket is of no use any more */
     bool closing, notified, shut, dead;
 };
 
@@ -77,7 +79,9 @@ static uv_stream_t *uv_of(struct stream *s)
     return (uv_stream_t *)&s->tcp;
 }
 
-/* --- Lists -------------------------------------------------------------------------------------------------------- */
+/* --- Lists
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void list_add(struct stream **list, struct stream *s)
 {
@@ -110,7 +114,9 @@ static void schedule(struct stream *s)
     uv_idle_start(&s->loop->turn, on_turn);
 }
 
-/* --- Held bytes --------------------------------------------------------------------------------------------------- */
+/* --- Held bytes
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void held_drop(struct held *h, size_t n)
 {
@@ -139,21 +145,23 @@ static bool held_keep(struct held *h)
     return true;
 }
 
-/* --- Failure ------------------------------------------------------------------------------------------------------ */
+/* --- Failure
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* Told in the next turn: the failure may have happened within a call of the owner. */
+/* Told in the next turn, and input stays until then: this may be within a call of the owner, who may be
+ * looking at it.
+ */
 static void fail(struct stream *s, const char *why)
 {
     if (s->failed)
         return;
     s->failed = true;
     s->why = why;
-    held_clear(&s->input);
-    held_clear(&s->cipher);
     schedule(s);
 }
 
-static void fail_write(struct stream *s, int error)
+static void fail_socket(struct stream *s, int error)
 {
     s->broken = true;
     fail(s, uv_strerror(error));
@@ -164,7 +172,9 @@ const char *stream_why(const struct stream *s)
     return s->why != NULL ? s->why : "";
 }
 
-/* --- Writing ------------------------------------------------------------------------------------------------------ */
+/* --- Writing
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* Up to `max` buffers with at most `limit` octets of the chain; `*n`: their octets. */
 static unsigned gather(const struct chain *chain, uv_buf_t *bufs, size_t max, size_t limit, size_t *n)
@@ -176,7 +186,10 @@ static unsigned gather(const struct chain *chain, uv_buf_t *bufs, size_t max, si
     *n = 0;
     while (used < have && *n < limit) {
         size_t len = slices[used].n < limit - *n ? slices[used].n : limit - *n;
-        union { const char *in; char *out; } base = { slices[used].p }; /* uv_buf_t has no const */
+        union {
+            const char *in;
+            char *out;
+        } base = { slices[used].p }; /* uv_buf_t has no const */
 
         bufs[used++] = (uv_buf_t){ .base = base.out, .len = len };
         *n += len;
@@ -194,7 +207,7 @@ static void queue(struct stream *s, struct chain *chain, size_t limit)
     if (error == 0)
         return;
     s->queued = 0;
-    fail_write(s, error);
+    fail_socket(s, error);
 }
 
 /* Writes the first `*limit` octets of the chain; what the socket does not take now waits in a write of libuv. */
@@ -208,7 +221,7 @@ static void send_chain(struct stream *s, struct chain *chain, size_t *limit)
         int sent = uv_try_write(uv_of(s), bufs, n);
 
         if (sent < 0 && sent != UV_EAGAIN) {
-            fail_write(s, sent);
+            fail_socket(s, sent);
             return;
         }
         if (sent > 0) {
@@ -227,12 +240,18 @@ static bool can_encrypt(const struct stream *s)
     return s->phase == SECURE && s->out != NULL && s->out->n > 0 && !s->broken;
 }
 
+/* Encrypts until about one chunk waits: no more, because each connection with a slow peer holds as much. */
 static bool encrypt(struct stream *s)
 {
-    while (can_encrypt(s) && tls_output(s->tls)->n < WIRE_MARK) {
-        size_t n;
+    const struct chain *wire = tls_output(s->tls);
 
-        if (tls_write(s->tls, chain_front(s->out), &n) != TLS_OK) {
+    while (can_encrypt(s) && wire->n < WIRE_MARK) {
+        struct str plain = chain_front(s->out);
+        size_t room = CHUNK_ROOM - RECORD_EXTRA - wire->n, n;
+
+        if (plain.n > room)
+            plain.n = room;
+        if (tls_write(s->tls, plain, &n) != TLS_OK) {
             s->broken = true;
             fail(s, tls_error(s->tls));
             return false;
@@ -261,22 +280,17 @@ static void flush(struct stream *s)
     if (s->queued > 0 || s->broken || s->dead)
         return;
     switch (s->phase) {
-    case CONNECTING:
-        break;
-    case CLEAR:
-        send_chain(s, s->out, &limit);
-        break;
-    case CLEAR_LAST:
-        send_chain(s, s->out, &s->clear_left);
-        break;
+    case CONNECTING: break;
+    case CLEAR: send_chain(s, s->out, &limit); break;
+    case CLEAR_LAST: send_chain(s, s->out, &s->clear_left); break;
     case HANDSHAKE:
-    case SECURE:
-        flush_tls(s);
-        break;
+    case SECURE: flush_tls(s); break;
     }
 }
 
-/* --- Events ------------------------------------------------------------------------------------------------------- */
+/* --- Events
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void raise_event(struct stream *s, enum stream_event event)
 {
@@ -298,7 +312,9 @@ static bool begin_handshake(struct stream *s)
     if (s->clear_left > 0 || s->queued > 0)
         return false;
     if (s->input.s.n > 0) {
-        /* RFC 3207 4.2 and CVE-2011-0411: what came in clear is not to be taken for something said inside TLS. */
+        /* RFC 3207 4.2 and CVE-2011-0411: what came in clear is not to be taken for something said inside
+         * TLS.
+         */
         fail(s, "plaintext behind STARTTLS");
         return false;
     }
@@ -375,15 +391,11 @@ static bool at_end(struct stream *s)
 static bool work_once(struct stream *s)
 {
     switch (s->phase) {
-    case CONNECTING:
-        return false;
-    case CLEAR_LAST:
-        return begin_handshake(s);
-    case HANDSHAKE:
-        return shake_hands(s);
+    case CONNECTING: return false;
+    case CLEAR_LAST: return begin_handshake(s);
+    case HANDSHAKE: return shake_hands(s);
     case CLEAR:
-    case SECURE:
-        break;
+    case SECURE: break;
     }
     if (s->input.s.n > 0)
         return offer(s);
@@ -426,6 +438,16 @@ static void work(struct stream *s)
     watch(s);
 }
 
+static void tell_failure(struct stream *s)
+{
+    held_clear(&s->input);
+    held_clear(&s->cipher);
+    if (s->failure_told)
+        return;
+    s->failure_told = true;
+    raise_event(s, STREAM_FAILED);
+}
+
 static void on_turn(uv_idle_t *turn)
 {
     struct stream_loop *loop = turn->data;
@@ -438,18 +460,18 @@ static void on_turn(uv_idle_t *turn)
         struct stream *s = list;
 
         list_remove(s);
-        if (!s->failed) {
+        if (s->failed)
+            tell_failure(s);
+        else
             work(s);
-        } else if (!s->failure_told) {
-            s->failure_told = true;
-            raise_event(s, STREAM_FAILED);
-        }
     }
     if (loop->due == NULL)
         uv_idle_stop(turn);
 }
 
-/* --- What libuv calls --------------------------------------------------------------------------------------------- */
+/* --- What libuv calls
+ * ---------------------------------------------------------------------------------------------
+ */
 
 static void destroy(struct stream *s, bool reset);
 
@@ -506,7 +528,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf)
     else if (n == UV_EOF)
         s->fin = true;
     else
-        fail(s, uv_strerror((int)n));
+        fail_socket(s, (int)n);
     work(s);
 }
 
@@ -519,7 +541,7 @@ static void on_written(uv_write_t *request, int status)
     if (s->dead)
         return;
     if (status < 0) {
-        fail_write(s, status);
+        fail_socket(s, status);
     } else {
         chain_drop(s->queued_from, n);
         if (s->phase == CLEAR_LAST)
@@ -542,7 +564,7 @@ static void on_connected(uv_connect_t *request, int status)
     if (s->dead)
         return;
     if (status < 0) {
-        fail_write(s, status);
+        fail_socket(s, status);
         return;
     }
     s->phase = s->tls != NULL ? CLEAR_LAST : CLEAR;
@@ -553,7 +575,9 @@ static void on_connected(uv_connect_t *request, int status)
     work(s);
 }
 
-/* --- The end ------------------------------------------------------------------------------------------------------ */
+/* --- The end
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -571,6 +595,8 @@ static void destroy(struct stream *s, bool reset)
         return;
     s->dead = true;
     list_remove(s);
+    if (s->loop->closing == NULL)
+        uv_timer_stop(&s->loop->clock); /* or it would keep a loop that is done for its last half second */
     if (s->shut)
         s->loop->lingering--;
     if (!reset || uv_tcp_close_reset(&s->tcp, on_closed) != 0)
@@ -612,8 +638,9 @@ static void on_shut(uv_shutdown_t *request, int status)
     (void)status;
 }
 
-/* Everything is written. A socket closed with unread bytes, or sent some later, answers with RST, and the peer may lose our
- * last reply to that: so FIN first, then what comes is read and dropped until the peer's FIN.
+/* Everything is written. A socket closed with unread bytes, or sent some later, answers with RST, and the
+ * peer may lose our last reply to that: so FIN first, then what comes is read and dropped until the peer's
+ * FIN.
  */
 static void linger(struct stream *s)
 {
@@ -645,19 +672,13 @@ static void close_step(struct stream *s)
 
 void stream_close(struct stream *s)
 {
-    bool alert = s->tls != NULL && tls_output(s->tls)->n > 0;
-
     detach(s);
     if (s->phase == CONNECTING || s->broken) {
         destroy(s, s->broken);
         return;
     }
-    if (s->failed && !alert) {
-        destroy(s, false);
-        return;
-    }
-    if (s->failed || s->phase == HANDSHAKE)
-        chain_clear(&s->rest); /* it cannot be sent in clear (T-1) */
+    if (s->phase == HANDSHAKE || (s->phase == SECURE && s->failed))
+        chain_clear(&s->rest); /* none of it may leave in clear (T-1): only an alert may */
     s->deadline = uv_now(s->loop->uv) + STREAM_CLOSE_MS;
     list_add(&s->loop->closing, s);
     if (!uv_is_active((uv_handle_t *)&s->loop->clock))
@@ -671,7 +692,9 @@ void stream_reset(struct stream *s)
     destroy(s, true);
 }
 
-/* --- The beginning ------------------------------------------------------------------------------------------------ */
+/* --- The beginning
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void stream_loop_init(struct stream_loop *loop, uv_loop_t *uv)
 {
@@ -757,7 +780,7 @@ struct stream *stream_connect(struct stream_loop *loop, const struct endpoint *t
         return NULL;
     }
     if (error != 0)
-        fail_write(s, error);
+        fail_socket(s, error);
     return s;
 }
 
@@ -788,7 +811,9 @@ bool stream_addresses(const struct stream *s, struct endpoint *peer, struct endp
     return uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&address, &n) == 0 && from_sockaddr(&address, own);
 }
 
-/* --- What the owner calls ----------------------------------------------------------------------------------------- */
+/* --- What the owner calls
+ * -----------------------------------------------------------------------------------------
+ */
 
 struct str stream_input(const struct stream *s)
 {
@@ -798,7 +823,7 @@ struct str stream_input(const struct stream *s)
 void stream_consume(struct stream *s, size_t n)
 {
     held_drop(&s->input, n);
-    if (s->input.s.n == 0 && !s->working)
+    if (n > 0 && s->input.s.n == 0 && !s->working)
         schedule(s);
 }
 
@@ -809,7 +834,7 @@ void stream_read(struct stream *s, bool on)
         return;
     if (s->input.s.n > 0)
         s->announce = true;
-    if (s->announce || s->more || s->fin || s->ended || !s->watching)
+    if (s->announce || s->more || !s->watching || ((s->fin || s->ended) && !s->end_told))
         schedule(s);
 }
 

@@ -1,7 +1,8 @@
-/* One TLS connection. mbedTLS pulls ciphertext through take() and pushes it through put(); both see only memory.
+/* One TLS connection. mbedTLS pulls ciphertext through take() and pushes it through put(); both see only
+ * memory.
  *
- * take() hands out at most one record per call into mbedTLS, so that each record can be counted by what came of it: the
- * library itself reads on past records that carry nothing.
+ * take() hands out at most one record per call into mbedTLS, so that each record can be counted by what came
+ * of it: the library itself reads on past records that carry nothing.
  */
 #include "tls.h"
 
@@ -28,19 +29,23 @@ struct tls {
     const struct tls_client *client; /* NULL on the server side */
     struct str *in;                  /* the caller's ciphertext, during a call */
     struct chain out;
-    uint8_t header[RECORD_HEADER];   /* of the record that take() is in */
+    uint8_t header[RECORD_HEADER]; /* of the record that take() is in */
     size_t header_n, body_left;
-    unsigned finished;               /* records completed in this call into mbedTLS */
-    unsigned records, idle;          /* counted so far */
-    unsigned answered;               /* records sent in answer to one received, after the handshake */
+    unsigned finished;      /* records completed in this call into mbedTLS */
+    unsigned records, idle; /* counted so far */
+    unsigned answered;      /* records sent in answer to one received, after the handshake */
     bool reading, established, failed;
     char error[128];
 };
 
-/* Chunks of every connection's output. How much a connection may have there is bounded by who writes: stream.c. */
+/* Chunks of every connection's output. How much a connection may have there is bounded by who writes:
+ * stream.c.
+ */
 static struct pool output_pool;
 
-/* --- Between mbedTLS and memory ------------------------------------------------------------------------------------ */
+/* --- Between mbedTLS and memory
+ * ------------------------------------------------------------------------------------
+ */
 
 /* Notes `n` octets of the record in hand (RFC 8446 5.1); they do not go beyond what record_wants() said. */
 static void record_take(struct tls *t, const char *p, size_t n)
@@ -81,8 +86,8 @@ static int take(void *arg, unsigned char *to, size_t n)
     return (int)n;
 }
 
-/* What mbedTLS sends while it reads is an alert: a fatal one, or its refusal of a renegotiation. It would refuse again
- * for each request; the second is the last (RFC 5246 7.2.2 leaves the choice to us).
+/* What mbedTLS sends while it reads is an alert: a fatal one, or its refusal of a renegotiation. It would
+ * refuse again for each request; the second is the last (RFC 5246 7.2.2 leaves the choice to us).
  */
 static int put(void *arg, const unsigned char *p, size_t n)
 {
@@ -100,7 +105,9 @@ struct chain *tls_output(struct tls *t)
     return &t->out;
 }
 
-/* --- Failure ------------------------------------------------------------------------------------------------------ */
+/* --- Failure
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static enum tls_result fail(struct tls *t, const char *why)
 {
@@ -143,8 +150,9 @@ static enum tls_result fail_code(struct tls *t, int code, bool sent)
     mbedtls_strerror(code, why, sizeof(why));
     if (sent)
         return fail(t, why);
-    return fail_with_alert(t, why, code == MBEDTLS_ERR_SSL_INVALID_RECORD ? MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR
-                                                                          : MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE);
+    return fail_with_alert(t, why,
+                           code == MBEDTLS_ERR_SSL_INVALID_RECORD ? MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR
+                                                                  : MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE);
 }
 
 const char *tls_error(const struct tls *t)
@@ -152,10 +160,12 @@ const char *tls_error(const struct tls *t)
     return t->error;
 }
 
-/* --- Counting ----------------------------------------------------------------------------------------------------- */
+/* --- Counting
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-/* Counts the records of the last call. False when too many carried nothing: floods of empty records, alerts, key
- * updates and the like cost us more than the peer.
+/* Counts the records of the last call. False when too many carried nothing: floods of empty records, alerts,
+ * key updates and the like cost us more than the peer.
  */
 static bool count_records(struct tls *t, bool useful)
 {
@@ -169,7 +179,9 @@ static bool count_records(struct tls *t, bool useful)
     return t->records < RECORDS_COUNTED;
 }
 
-/* --- Handshake ---------------------------------------------------------------------------------------------------- */
+/* --- Handshake
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* The certificate is known only now; nothing of ours has been sent but the handshake. */
 static bool pin_holds(const struct tls *t)
@@ -217,7 +229,9 @@ enum tls_result tls_handshake(struct tls *t, struct str *ciphertext)
     }
 }
 
-/* --- Data --------------------------------------------------------------------------------------------------------- */
+/* --- Data
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* What a return value of mbedtls_ssl_read() other than "data" means; TLS_OK: go on. */
 static enum tls_result read_outcome(struct tls *t, int ret, bool sent)
@@ -285,7 +299,9 @@ void tls_describe(const struct tls *t, struct tls_facts *facts)
     facts->cipher = tls_suite_name(mbedtls_ssl_get_ciphersuite_id_from_ssl(&t->ssl));
 }
 
-/* --- Beginning and end -------------------------------------------------------------------------------------------- */
+/* --- Beginning and end
+ * --------------------------------------------------------------------------------------------
+ */
 
 static struct tls *tls_new(const mbedtls_ssl_config *conf)
 {

@@ -4,8 +4,8 @@
 
 /* Strings are constants or live as long as the connection. */
 struct tls_facts {
-    const char *version;       /* "TLS1_3" */
-    const char *cipher;        /* "TLS_AES_256_GCM_SHA384" */
+    const char *version; /* "TLS1_3" */
+    const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
 };
 
 #endif

@@ -1,13 +1,13 @@
-/* Key log for captures (the NSS format that Wireshark reads). In builds with POSTERN_KEYLOG only: whoever reads the file
- * reads the mail.
+/* Key log for captures (the NSS format that Wireshark reads). In builds with POSTERN_KEYLOG only: whoever
+ * reads the file reads the mail.
  */
 #include "tls_settings.h"
 
 #ifdef POSTERN_KEYLOG
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
+#    include <fcntl.h>
+#    include <stdio.h>
+#    include <unistd.h>
 
 enum { RANDOM = 32, SECRET_MAX = 64, LINE_MAX_ = 40 + 2 * (RANDOM + SECRET_MAX) };
 
@@ -16,18 +16,12 @@ static int keylog = -1;
 static const char *label_of(mbedtls_ssl_key_export_type type)
 {
     switch (type) {
-    case MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET:
-        return "CLIENT_RANDOM";
-    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET:
-        return "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
-    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_HANDSHAKE_TRAFFIC_SECRET:
-        return "SERVER_HANDSHAKE_TRAFFIC_SECRET";
-    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET:
-        return "CLIENT_TRAFFIC_SECRET_0";
-    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET:
-        return "SERVER_TRAFFIC_SECRET_0";
-    default:
-        return NULL; /* early data: never used here */
+    case MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET: return "CLIENT_RANDOM";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET: return "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_HANDSHAKE_TRAFFIC_SECRET: return "SERVER_HANDSHAKE_TRAFFIC_SECRET";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET: return "CLIENT_TRAFFIC_SECRET_0";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET: return "SERVER_TRAFFIC_SECRET_0";
+    default: return NULL; /* early data: never used here */
     }
 }
 

@@ -12,10 +12,13 @@
 
 enum {
     CHAIN_CERTIFICATES = 10,
-    CHAIN_OCTETS = 15000 /* a Certificate message must fit one buffer of 16 kB, with 5 octets per certificate and a header */
+    CHAIN_OCTETS =
+        15000 /* a Certificate message must fit one buffer of 16 kB, with 5 octets per certificate and a header */
 };
 
-/* --- Names -------------------------------------------------------------------------------------------------------- */
+/* --- Names
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static struct str str_of_asn1(const mbedtls_asn1_buf *buf)
 {
@@ -74,8 +77,9 @@ static bool crts_share_name(const mbedtls_x509_crt *a, const mbedtls_x509_crt *b
     return false;
 }
 
-/* Offers every certificate that has the name the client asked for (RFC 6066 3); mbedTLS takes the one whose key suits the
- * client. When none has it, the default certificates stay in force: a mail client rarely checks the name.
+/* Offers every certificate that has the name the client asked for (RFC 6066 3); mbedTLS takes the one whose
+ * key suits the client. When none has it, the default certificates stay in force: a mail client rarely checks
+ * the name.
  */
 static int choose_certificates(mbedtls_ssl_context *ssl)
 {
@@ -108,7 +112,9 @@ static bool set_defaults(struct tls_server *server)
     return true;
 }
 
-/* --- Loading ------------------------------------------------------------------------------------------------------ */
+/* --- Loading
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool check_chain(const mbedtls_x509_crt *chain, const char *path, char *error, size_t size)
 {
@@ -137,8 +143,9 @@ static bool check_key(const mbedtls_pk_context *key, const char *path, char *err
         if (group == MBEDTLS_ECP_DP_SECP256R1 || group == MBEDTLS_ECP_DP_SECP384R1)
             return true;
     }
-    return tls_complain(error, size, "%s: a %zu bit %s key cannot be used: RSA of 2048 to 4096 bits, P-256 or P-384 can",
-                        path, bits, mbedtls_pk_get_name(key));
+    return tls_complain(error, size,
+                        "%s: a %zu bit %s key cannot be used: RSA of 2048 to 4096 bits, P-256 or P-384 can", path, bits,
+                        mbedtls_pk_get_name(key));
 }
 
 static bool load_key(mbedtls_pk_context *key, const char *path, char *error, size_t size)
@@ -157,8 +164,12 @@ static bool load_key(mbedtls_pk_context *key, const char *path, char *error, siz
 
 static int64_t epoch_of(const mbedtls_x509_time *t)
 {
-    struct tm tm = { .tm_year = t->year - 1900, .tm_mon = t->mon - 1, .tm_mday = t->day,
-                     .tm_hour = t->hour, .tm_min = t->min, .tm_sec = t->sec };
+    struct tm tm = { .tm_year = t->year - 1900,
+                     .tm_mon = t->mon - 1,
+                     .tm_mday = t->day,
+                     .tm_hour = t->hour,
+                     .tm_min = t->min,
+                     .tm_sec = t->sec };
 
     return (int64_t)timegm(&tm);
 }
@@ -237,7 +248,9 @@ void tls_server_free(struct tls_server *server)
     free(server);
 }
 
-/* --- Watching ----------------------------------------------------------------------------------------------------- */
+/* --- Watching
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 int64_t tls_server_expiry(const struct tls_server *server, struct str *name)
 {

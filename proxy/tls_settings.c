@@ -25,7 +25,9 @@ static const struct suite {
     { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
     { MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
     { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" },
-    /* For back ends of before 2015 (Exchange on Windows 2008 R2 and 2012 has no AEAD suite with an RSA certificate). */
+    /* For back ends of before 2015 (Exchange on Windows 2008 R2 and 2012 has no AEAD suite with an RSA
+     * certificate).
+     */
     { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384" },
     { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256" },
     { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA" },
@@ -45,8 +47,8 @@ static int server_suites[SERVER_SUITES + 1], client_suites[CLIENT_SUITES + 1];
 static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
                                    MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
 
-/* Two processes with one generator state would draw the same keys. Should the system's entropy fail here, PSA stays
- * unstarted and every handshake of this process fails.
+/* Two processes with one generator state would draw the same keys. Should the system's entropy fail here, PSA
+ * stays unstarted and every handshake of this process fails.
  */
 static void reseed_after_fork(void)
 {

@@ -1,5 +1,5 @@
-/* What tls.c, tls_server.c and tls_client.c share: the library's start, and settings common to both sides. Nobody else
- * includes this.
+/* What tls.c, tls_server.c and tls_client.c share: the library's start, and settings common to both sides.
+ * Nobody else includes this.
  */
 #ifndef PROXY_TLS_SETTINGS_H
 #define PROXY_TLS_SETTINGS_H
@@ -12,8 +12,8 @@
 struct tls_certificate {
     mbedtls_x509_crt chain;
     mbedtls_pk_context key;
-    char name[64];               /* of its section */
-    int64_t until;               /* end of validity of the first in the chain, seconds since the epoch */
+    char name[64]; /* of its section */
+    int64_t until; /* end of validity of the first in the chain, seconds since the epoch */
 };
 
 struct tls_server {
@@ -36,7 +36,9 @@ struct tls_client {
 bool tls_library_start(void);
 int tls_random(void *unused, unsigned char *out, size_t n);
 
-/* Everything that does not depend on certificates; `endpoint` is MBEDTLS_SSL_IS_SERVER or _CLIENT. False without memory. */
+/* Everything that does not depend on certificates; `endpoint` is MBEDTLS_SSL_IS_SERVER or _CLIENT. False
+ * without memory.
+ */
 bool tls_settings(mbedtls_ssl_config *, int endpoint, bool tls13_only);
 /* IANA's name of a suite; "unknown" for one we never offer. */
 const char *tls_suite_name(int id);

@@ -58,6 +58,7 @@ struct connection {
     bool is_counted;
     struct counted counted;
     uint64_t header_deadline;           /* ms, for the PROXY header */
+    struct header_start *header_start;  /* of it, when it comes in pieces; else NULL */
     uv_timer_t timer;
     uint64_t timer_at;                  /* ms, when it goes off; UINT64_MAX: not running */
 };

@@ -307,6 +307,7 @@ void connection_begin(struct connection *c, enum admission admission)
 void connection_remove(struct connection *c)
 {
     connection_uncount(c);
+    free(c->header_start);
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;

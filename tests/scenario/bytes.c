@@ -89,6 +89,14 @@ size_t str_search(struct str s, struct str needle)
     return found == NULL ? s.n : (size_t)(found - s.p);
 }
 
+/* How many characters of `pattern` at `j` stand for the single byte `c`: "\\*" is a star. 0: it is another byte. */
+static size_t glob_byte(struct str pattern, size_t j, char c)
+{
+    if (j + 1 < pattern.n && pattern.p[j] == '\\' && pattern.p[j + 1] == '*')
+        return c == '*' ? 2 : 0;
+    return j < pattern.n && pattern.p[j] == c;
+}
+
 /* Linear: on a mismatch only the last '*' is tried again, one byte further. */
 bool str_glob(struct str s, struct str pattern)
 {
@@ -98,9 +106,8 @@ bool str_glob(struct str s, struct str pattern)
         if (j < pattern.n && pattern.p[j] == '*') {
             star = j++;
             from = i;
-        } else if (j < pattern.n && pattern.p[j] == s.p[i]) {
-            i++;
-            j++;
+        } else if (glob_byte(pattern, j, s.p[i]) > 0) {
+            j += glob_byte(pattern, j, s.p[i++]);
         } else if (star < pattern.n) {
             j = star + 1;
             i = ++from;

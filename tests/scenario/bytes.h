@@ -24,7 +24,7 @@ char *must_copy(struct str);
 
 /* Position of `needle` in `s`, or s.n. */
 size_t str_search(struct str s, struct str needle);
-/* `pattern` with '*' for any run of bytes, against the whole of `s`. */
+/* `pattern` with '*' for any run of bytes ("\\*": a star), against the whole of `s`. */
 bool str_glob(struct str s, struct str pattern);
 /* Appends `s` so that a reader sees every byte: \r \n \t \xNN. */
 void bytes_put_escaped(struct bytes *, struct str s);

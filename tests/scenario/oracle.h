@@ -27,6 +27,7 @@ struct oracle {
     struct conversation n;
     bool n_gone;             /* by the client's doing */
     bool n_parted;           /* 421, or a last word nobody asked for: nothing may follow */
+    int n_last;              /* code of the last reply */
     bool mail_is_open;
     char *mail_path;
     struct paths rcpt;       /* accepted in this transaction */

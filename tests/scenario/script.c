@@ -282,28 +282,11 @@ static struct scenario *new_scenario(struct script *script, const struct line_of
     return &script->scenario[script->n++];
 }
 
-/* One scenario for the lines [first, end) of the script without those of its table. */
-static bool add_scenario(struct script *script, struct str title, size_t at, size_t first, size_t end,
-                         const struct values *row)
-{
-    struct bytes name = { 0 };
-    struct scenario *scenario;
-    char *filled = fill_in(title, row);
-
-    bytes_put(&name, str_of(filled));
-    if (row != NULL && str_eq(bytes_all(&name), title))
-        bytes_printf(&name, ": %.*s", STR_ARG(row->value[0]));
-    free(filled);
-    scenario = new_scenario(script, &script->line[at], must_copy(bytes_all(&name)));
-    bytes_free(&name);
-    return expand(script, first, end, row, scenario, 0);
-}
-
 struct table {
     struct str name[CELLS_MAX];
     size_t names;
     size_t first, end;   /* rows */
-    size_t behind;       /* first line behind the table in the scenario */
+    size_t at, behind;   /* its own lines in the scenario */
 };
 
 /* "table: a | b" rows "end", or "table: NAME" of a definition whose first line names the columns. */
@@ -320,17 +303,38 @@ static bool find_table(const struct script *script, size_t at, size_t end, struc
         table->names = cut_cells(str_of(script->line[define->first].text), table->name);
         table->first = define->first + 1;
         table->end = define->end;
+        table->at = at;
         table->behind = at + 1;
         return true;
     }
     table->names = cut_cells(rest, table->name);
     table->first = at + 1;
     table->end = block_end(script, at, end);
+    table->at = at;
     table->behind = table->end + 1;
     return table->end < end || complain(line, "table without `end`");
 }
 
-static bool add_rows(struct script *script, struct str title, size_t at, const struct table *table, size_t end)
+/* One scenario from the lines behind `at`, those of its table left out. A title that names no column gets the first cell. */
+static bool add_scenario(struct script *script, struct str title, size_t at, size_t end, const struct table *table,
+                         const struct values *row)
+{
+    struct bytes name = { 0 };
+    struct scenario *scenario;
+    char *filled = fill_in(title, row);
+
+    bytes_put(&name, str_of(filled));
+    if (row != NULL && str_eq(bytes_all(&name), title))
+        bytes_printf(&name, ": %.*s", STR_ARG(row->value[0]));
+    free(filled);
+    scenario = new_scenario(script, &script->line[at], must_copy(bytes_all(&name)));
+    bytes_free(&name);
+    if (table == NULL)
+        return expand(script, at + 1, end, row, scenario, 0);
+    return expand(script, at + 1, table->at, row, scenario, 0) && expand(script, table->behind, end, row, scenario, 0);
+}
+
+static bool add_rows(struct script *script, struct str title, size_t at, size_t end, const struct table *table)
 {
     for (size_t i = table->first; i < table->end; i++) {
         struct values row = { .n = table->names };
@@ -338,7 +342,7 @@ static bool add_rows(struct script *script, struct str title, size_t at, const s
         memcpy(row.name, table->name, sizeof row.name);
         if (cut_cells(str_of(script->line[i].text), row.value) != table->names)
             return complain(&script->line[i], "the row has not as many cells as the table has names");
-        if (!add_scenario(script, title, at, table->behind, end, &row))
+        if (!add_scenario(script, title, at, end, table, &row))
             return false;
     }
     return true;
@@ -351,19 +355,22 @@ static bool is_scenario(const char *text)
     return starts_with(text, "scenario:", &rest);
 }
 
-/* The scenario at line `at`; its table, when it has one, stands first. */
 static bool take_scenario(struct script *script, size_t at, struct str title, size_t *next)
 {
     struct table table;
     struct str rest;
-    size_t end = at + 1;
+    size_t end = at + 1, table_at = 0;
 
-    while (end < script->lines && !is_scenario(script->line[end].text) && !starts_with(script->line[end].text, "define", &rest))
+    while (end < script->lines && !is_scenario(script->line[end].text) &&
+           !starts_with(script->line[end].text, "define", &rest)) {
+        if (table_at == 0 && starts_with(script->line[end].text, "table:", &rest))
+            table_at = end;
         end++;
+    }
     *next = end;
-    if (at + 1 == end || !starts_with(script->line[at + 1].text, "table:", &rest))
-        return add_scenario(script, title, at, at + 1, end, NULL);
-    return find_table(script, at + 1, end, &table) && add_rows(script, title, at, &table, end);
+    if (table_at == 0)
+        return add_scenario(script, title, at, end, NULL, NULL);
+    return find_table(script, table_at, end, &table) && add_rows(script, title, at, end, &table);
 }
 
 bool script_load(struct script *script, const char *path)

@@ -597,6 +597,20 @@ static void nothing(struct play *p, struct str rest)
     need_silence(p);
 }
 
+/* How much went south before a connection was cut depends on segments and is nobody's business. */
+static void whatever_south(struct play *p, struct str rest)
+{
+    (void)rest;
+    see(p, &p->world.south, unseen(p, &p->world.south).n);
+    p->south_varies = true;
+}
+
+static void whatever_north(struct play *p, struct str rest)
+{
+    (void)rest;
+    see(p, &p->world.north, unseen(p, &p->world.north).n);
+}
+
 static void no_backend(struct play *p, struct str rest)
 {
     (void)rest;
@@ -657,6 +671,12 @@ static void set_domains(struct play *p, struct str text)
     bytes_printf(&p->world.setting.ini, "[relay] domains = %.*s\n", STR_ARG(text));
 }
 
+static void set_authserv_id(struct play *p, struct str text)
+{
+    snprintf(p->world.rules.authserv_id, sizeof p->world.rules.authserv_id, "%.*s", STR_ARG(text));
+    bytes_printf(&p->world.setting.ini, "[server] authserv_id = %.*s\n", STR_ARG(text));
+}
+
 /* "may relay", "may percent", "normalises", "segments matter" */
 static void set_rule(struct play *p, struct str text)
 {
@@ -714,6 +734,7 @@ static const struct row {
     { "admission:", SETTING, set_admission, NULL, NULL },
     { "back end offers:", SETTING, set_offers, NULL, NULL },
     { "domains:", SETTING, set_domains, NULL, NULL },
+    { "authserv-id:", SETTING, set_authserv_id, NULL, NULL },
     { "rule:", SETTING, set_rule, NULL, NULL },
     { "message pool:", SETTING, set_message_pool, NULL, NULL },
     { ">", SEND, NULL, north, send_line },
@@ -753,6 +774,8 @@ static const struct row {
     { "north is", LOOK, NULL, north, wire_is },
     { "south is", LOOK, NULL, south, wire_is },
     { "session is over", LOOK, session_is_over_now, NULL, NULL },
+    { "whatever south", LOOK, whatever_south, NULL, NULL },
+    { "whatever north", LOOK, whatever_north, NULL, NULL },
     { "nothing north", LOOK, NULL, north, nothing_on },
     { "nothing south", LOOK, NULL, south, nothing_on },
     { "nothing", LOOK, nothing, NULL, NULL },
@@ -825,6 +848,31 @@ static void look_for_violations(struct play *p)
     p->blind = was_blind;
 }
 
+static size_t log_lines(struct play *p, const char *pattern)
+{
+    size_t count;
+
+    count_log(p, str_of(pattern), &count);
+    return count;
+}
+
+/* L-1 and L-2: a last line for every connection, no message accepted without one, and printable ASCII only. */
+static void judge_log(struct play *p)
+{
+    struct world *w = &p->world;
+    struct str log = bytes_all(&w->log);
+    size_t accepted = log_lines(p, "outcome=accepted ") + log_lines(p, "outcome=\"accepted, ");
+    size_t connections = log_lines(p, "event=connection ");
+
+    for (size_t i = 0; i < log.n; i++)
+        if ((log.p[i] < ' ' && log.p[i] != '\n') || log.p[i] > '~')
+            fail(p, "L-2: octet %02x in the log", (unsigned char)log.p[i]);
+    if (connections != w->sessions)
+        fail(p, "L-1: %zu last lines of %u connections", connections, w->sessions);
+    if (accepted < w->oracle.accepted || accepted > w->oracle.s_accepted)
+        fail(p, "L-1: %zu accepted in the log, %u north, %u south", accepted, w->oracle.accepted, w->oracle.s_accepted);
+}
+
 /* After the last step: the session is freed, and nothing of it may be left in the pools. */
 static void finish(struct play *p)
 {
@@ -835,6 +883,8 @@ static void finish(struct play *p)
     look_for_violations(p);
     world_end(w);
     look_for_violations(p);
+    p->blind = false;
+    judge_log(p);
     if (p->failure.n == 0 && (w->env->messages.used > 0 || w->env->control.used > 0))
         fail(p, "R-3: %zu octets of messages and %zu of control are left behind", w->env->messages.used,
              w->env->control.used);

@@ -29,6 +29,7 @@ struct play {
     struct bytes reply;    /* the last reply taken by "<*" */
     bool started;
     bool whole;            /* the script's segments mean something: no cuts */
+    bool south_varies;     /* S need not be the same in every run */
     size_t octets;         /* sent by the peers so far */
     struct bytes transcript;
     struct bytes failure;  /* empty: passed */

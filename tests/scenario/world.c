@@ -41,34 +41,37 @@ static bool cut_setting(struct str line, struct str *section, struct str *key, s
     return true;
 }
 
-static bool is_replaced(struct str settings, const struct base_value *row)
+/* Whether one of the `settings` is for this key. */
+static bool is_set(struct str settings, struct str section, struct str key)
 {
     while (settings.n > 0) {
         size_t n = str_find(settings, '\n');
-        struct str section, key, value;
+        struct str in, name, value;
 
-        if (cut_setting(str_from(settings.p, n), &section, &key, &value) && str_eq(section, str_of(row->section)) &&
-            str_eq(key, str_of(row->key)))
+        if (cut_setting(str_from(settings.p, n), &in, &name, &value) && str_eq(in, section) && str_eq(name, key))
             return true;
         settings = str_skip(settings, n < settings.n ? n + 1 : n);
     }
     return false;
 }
 
-/* The ini puts each section's keys together: one pass a section, in order of first mention. */
-static void print_section(struct bytes *out, struct str section, struct str settings, struct str all)
+/* The ini puts each section's keys together: one pass a section, in order of first mention. The last setting of a key counts.
+ */
+static void print_section(struct bytes *out, struct str section, struct str settings)
 {
+    struct str rest = settings;
+
     bytes_printf(out, "[%.*s]\n", STR_ARG(section));
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (str_eq(section, str_of(base[i].section)) && !is_replaced(settings, &base[i]))
+        if (str_eq(section, str_of(base[i].section)) && !is_set(settings, section, str_of(base[i].key)))
             bytes_printf(out, "%s = %s\n", base[i].key, base[i].value);
-    while (all.n > 0) {
-        size_t n = str_find(all, '\n');
-        struct str name, key, value;
+    while (rest.n > 0) {
+        size_t n = str_find(rest, '\n');
+        struct str line = str_from(rest.p, n), name, key, value;
 
-        if (cut_setting(str_from(all.p, n), &name, &key, &value) && str_eq(name, section) && value.n > 0)
+        rest = str_skip(rest, n < rest.n ? n + 1 : n);
+        if (cut_setting(line, &name, &key, &value) && str_eq(name, section) && !is_set(rest, section, key))
             bytes_printf(out, "%.*s = %.*s\n", STR_ARG(key), STR_ARG(value));
-        all = str_skip(all, n < all.n ? n + 1 : n);
     }
 }
 
@@ -89,13 +92,13 @@ static void print_ini(struct bytes *ini, struct str settings)
 
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
         if (!is_listed(ini, str_of(base[i].section)))
-            print_section(ini, str_of(base[i].section), settings, settings);
+            print_section(ini, str_of(base[i].section), settings);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
         struct str section, key, value;
 
         if (cut_setting(str_from(rest.p, n), &section, &key, &value) && !is_listed(ini, section))
-            print_section(ini, section, settings, settings);
+            print_section(ini, section, settings);
         rest = str_skip(rest, n < rest.n ? n + 1 : n);
     }
 }
@@ -175,7 +178,8 @@ static bool write_leg(struct world *w, struct wire *wire, struct leg *leg)
 {
     bool wrote = false;
 
-    while (wire->state == WIRE_OPEN && leg->end != LEG_RESET && leg->out.n > 0 && wire->room > 0) {
+    /* T-1: behind the go-ahead nothing goes out in clear. */
+    while (wire->state == WIRE_OPEN && !wire->wants_tls && leg->end != LEG_RESET && leg->out.n > 0 && wire->room > 0) {
         struct str front = chain_front(&leg->out);
         size_t n = front.n < wire->room ? front.n : wire->room;
 
@@ -237,11 +241,13 @@ static void end_leg(struct world *w, struct wire *wire, struct leg *leg)
     if (wire->state == WIRE_OPEN || wire->state == WIRE_ASKED) {
         if (leg->end == LEG_CLOSE)
             write_leg(w, wire, leg);
+        if (wire == &w->south)
+            oracle_south_end(&w->oracle);
+        else if (wire->wants_tls) /* a handshake that fails has no last word */
+            oracle_north_gone(&w->oracle);
         wire->state = leg->end == LEG_RESET ? WIRE_RESET : WIRE_CLOSED;
         wire->wants_tls = false;
         bytes_clear(&wire->in);
-        if (wire == &w->south)
-            oracle_south_end(&w->oracle);
     }
     chain_clear(&leg->out);
 }
@@ -357,6 +363,16 @@ static void free_session(struct world *w)
     oracle_north_end(&w->oracle);
 }
 
+/* An offer may change what is wanted without consuming anything. */
+static bool has_output(const struct world *w)
+{
+    const struct session_wants *wants = session_wants(w->session);
+
+    return (wants->north.out.n > 0 && w->north.state == WIRE_OPEN && w->north.room > 0 && !w->north.wants_tls) ||
+           (wants->south.out.n > 0 && w->south.state == WIRE_OPEN && w->south.room > 0 && !w->south.wants_tls) ||
+           wants->open_south || wants->south.end != LEG_OPEN;
+}
+
 /* Comes to rest after an event: session.h, "order of work". */
 static void settle(struct world *w)
 {
@@ -370,6 +386,7 @@ static void settle(struct world *w)
         collect_log(w);
         more |= offer_south(w);
         more |= offer_north(w);
+        more |= has_output(w);
         if (++turns > RESTLESS)
             w->broken = "the session never comes to rest";
     } while (w->broken == NULL && more);
@@ -419,6 +436,10 @@ void world_send(struct world *w, struct wire *wire, struct str bytes)
 
 void world_fin(struct world *w, struct wire *wire)
 {
+    if (wire->wants_tls) {
+        world_fail(w, wire, "closed in the TLS handshake");
+        return;
+    }
     wire->fin = true;
     settle(w);
 }
@@ -571,7 +592,10 @@ void world_new_session(struct world *w)
     w->north.state = WIRE_OPEN;
     oracle_north_open(&w->oracle);
     IN_PRODUCT(w->session = session_new(w->env, &peer));
-    w->no_memory = w->session == NULL;
+    if (w->session == NULL) {
+        w->sessions--;
+        w->no_memory = true;
+    }
     settle(w);
 }
 
@@ -579,6 +603,7 @@ void world_end(struct world *w)
 {
     if (w->session == NULL)
         return;
+    oracle_north_gone(&w->oracle); /* no last word is owed: it is the world that ends */
     free_session(w);
     collect_log(w);
 }

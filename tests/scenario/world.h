@@ -51,9 +51,9 @@ struct world {
     struct wire north, south;
     struct endpoint target;  /* of the last connection asked for */
     unsigned connections;    /* south, so far */
-    unsigned sessions;       /* north, so far */
+    unsigned sessions;       /* north, so far; not those for which there was no memory */
     struct bytes log;
-    bool no_memory;          /* session_new said so */
+    bool no_memory;          /* there was none for a session */
     const char *broken;      /* the driver's own complaint: a session that never comes to rest */
 };
 

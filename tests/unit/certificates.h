@@ -1,5 +1,5 @@
-/* Certificates made while a test runs, so that none with its key lies in the repository. They go to a folder of their own
- * under /tmp, which is removed when the program ends.
+/* Certificates made while a test runs, so that none with its key lies in the repository. They go to a folder
+ * of their own under /tmp, which is removed when the program ends.
  */
 #ifndef TESTS_CERTIFICATES_H
 #define TESTS_CERTIFICATES_H
@@ -29,10 +29,10 @@ struct cert {
 
 struct cert_spec {
     const char *common_name;
-    const char *dns[4];      /* subject alternative names */
+    const char *dns[4]; /* subject alternative names */
     enum cert_key key;
     const struct cert *issuer; /* NULL: signs itself, as a CA */
-    const char *until;       /* YYYYMMDDhhmmss; NULL: 2045 */
+    const char *until;         /* YYYYMMDDhhmmss; NULL: 2045 */
 };
 
 static char cert_folder[40];
@@ -75,8 +75,9 @@ static void cert_make_key(mbedtls_pk_context *pk, enum cert_key kind)
     mbedtls_pk_init(pk);
     cert_must(mbedtls_pk_setup(pk, mbedtls_pk_info_from_type(rsa ? MBEDTLS_PK_RSA : MBEDTLS_PK_ECKEY)), "key setup");
     if (rsa)
-        cert_must(mbedtls_rsa_gen_key(mbedtls_pk_rsa(*pk), cert_random, NULL, kind == CERT_RSA2048 ? 2048 : 1024, 65537),
-                  "RSA key");
+        cert_must(
+            mbedtls_rsa_gen_key(mbedtls_pk_rsa(*pk), cert_random, NULL, kind == CERT_RSA2048 ? 2048 : 1024, 65537),
+            "RSA key");
     else
         cert_must(mbedtls_ecp_gen_key(curve[kind], mbedtls_pk_ec(*pk), cert_random, NULL), "EC key");
 }
@@ -95,7 +96,10 @@ static void cert_set_names(mbedtls_x509write_cert *crt, const char *const dns[4]
     size_t n = 0;
 
     for (; n < 4 && dns[n] != NULL; n++) {
-        union { const char *in; unsigned char *out; } name = { dns[n] };
+        union {
+            const char *in;
+            unsigned char *out;
+        } name = { dns[n] };
 
         list[n] = (mbedtls_x509_san_list){ .next = NULL };
         list[n].node.type = MBEDTLS_X509_SAN_DNS_NAME;
@@ -149,7 +153,10 @@ static struct cert *cert_make(const struct cert_spec *spec)
 {
     struct cert *made = cert_new(spec->key, spec->common_name);
     const struct cert *issuer = spec->issuer != NULL ? spec->issuer : made;
-    union { const mbedtls_pk_context *in; mbedtls_pk_context *out; } signer = { &issuer->pk };
+    union {
+        const mbedtls_pk_context *in;
+        mbedtls_pk_context *out;
+    } signer = { &issuer->pk };
     unsigned char serial[] = { 1, (unsigned char)cert_n };
     mbedtls_x509write_cert crt;
 

@@ -1,5 +1,5 @@
-/* Two ends of TLS that talk in memory. One end is proxy/tls.c; the other is proxy/tls.c too, or mbedTLS itself where the
- * peer has to be old, odd or hostile.
+/* Two ends of TLS that talk in memory. One end is proxy/tls.c; the other is proxy/tls.c too, or mbedTLS
+ * itself where the peer has to be old, odd or hostile.
  */
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS /* a client that renegotiates twice has to be forced to */
 #include "test.h"
@@ -11,10 +11,12 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ciphersuites.h>
 
-#include "certificates.h"
 #include "../../proxy/tls.h"
+#include "certificates.h"
 
-/* --- Fixtures ----------------------------------------------------------------------------------------------------- */
+/* --- Fixtures
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static const struct cert *ca, *mx, *mx_rsa, *other, *wild;
 
@@ -68,7 +70,9 @@ static struct tls_client *client_of(const char *ca_file, const char *name, const
     return client;
 }
 
-/* --- Wires -------------------------------------------------------------------------------------------------------- */
+/* --- Wires
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* Bytes on their way in one direction. */
 struct wire {
@@ -148,7 +152,9 @@ static struct both connect_both(struct tls *client, struct tls *server, size_t s
     return o;
 }
 
-/* Reads plaintext from all that is on `in`, `step` octets of ciphertext at a time; the result is the last one. */
+/* Reads plaintext from all that is on `in`, `step` octets of ciphertext at a time; the result is the last
+ * one.
+ */
 static enum tls_result read_all(struct tls *t, struct wire *in, size_t step, char *room, size_t size, size_t *n)
 {
     enum tls_result result = TLS_WANT;
@@ -189,7 +195,9 @@ static void check_hears(struct tls *t, struct wire *in, const char *text)
     CHECK_EQ_STR(room, n, text);
 }
 
-/* --- A peer that is mbedTLS itself -------------------------------------------------------------------------------- */
+/* --- A peer that is mbedTLS itself
+ * --------------------------------------------------------------------------------
+ */
 
 struct raw {
     mbedtls_ssl_config conf;
@@ -228,7 +236,8 @@ static void raw_init(struct raw *raw, int endpoint)
     mbedtls_x509_crt_init(&raw->chain);
     mbedtls_ssl_init(&raw->ssl);
     mbedtls_ssl_config_init(&raw->conf);
-    CHECK(mbedtls_ssl_config_defaults(&raw->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) == 0);
+    CHECK(mbedtls_ssl_config_defaults(&raw->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) ==
+          0);
     mbedtls_ssl_conf_authmode(&raw->conf, MBEDTLS_SSL_VERIFY_NONE);
     mbedtls_ssl_conf_rng(&raw->conf, cert_random, NULL);
 }
@@ -280,7 +289,9 @@ static bool raw_shows(const struct raw *raw, const struct cert *cert)
     return strcmp(hex, cert->sha256) == 0;
 }
 
-/* --- Handshake and data ------------------------------------------------------------------------------------------- */
+/* --- Handshake and data
+ * -------------------------------------------------------------------------------------------
+ */
 
 static void talks_both_ways(void)
 {
@@ -378,13 +389,15 @@ static void says_goodbye(void)
     tls_server_free(server);
 }
 
-/* --- What the server agrees to (T-5) ------------------------------------------------------------------------------ */
+/* --- What the server agrees to (T-5)
+ * ------------------------------------------------------------------------------
+ */
 
 struct choice {
     const char *label;
     bool tls12;
-    int suite;          /* the only one offered; 0: mbedTLS's own list */
-    uint16_t sig;       /* the only signature algorithm offered; 0: all */
+    int suite;    /* the only one offered; 0: mbedTLS's own list */
+    uint16_t sig; /* the only signature algorithm offered; 0: all */
     const char *alpn;
     const char *result; /* "version cipher", or "" when the handshake fails */
 };
@@ -474,7 +487,9 @@ static void takes_only_13_when_told(void)
     tls_server_free(server);
 }
 
-/* --- Names -------------------------------------------------------------------------------------------------------- */
+/* --- Names
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *label, *name;
@@ -540,7 +555,9 @@ static void shows_rsa_to_those_without_ecdsa(void)
     tls_server_free(server);
 }
 
-/* --- Loading ------------------------------------------------------------------------------------------------------ */
+/* --- Loading
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void check_refused(struct certificate with, const char *reason)
 {
@@ -610,7 +627,9 @@ static void notices_changed_files(void)
     CHECK(tls_files_stamp(&config) != before);
 }
 
-/* --- Verification of back ends (T-8) ------------------------------------------------------------------------------ */
+/* --- Verification of back ends (T-8)
+ * ------------------------------------------------------------------------------
+ */
 
 struct verification {
     const char *label;
@@ -657,7 +676,8 @@ static void verifies_back_ends(void)
 static void refuses_expired_back_ends(void)
 {
     const struct cert *old =
-        (make_certificates(), cert_make(&(struct cert_spec){ "old", { "old.example" }, CERT_P256, ca, "20210101000000" }));
+        (make_certificates(),
+         cert_make(&(struct cert_spec){ "old", { "old.example" }, CERT_P256, ca, "20210101000000" }));
     struct tls_server *server = server_of(old, NULL, NULL);
 
     check_verification(server, &(struct verification){ "expired", ca->chain, "old.example", "", "expired" });
@@ -706,7 +726,9 @@ static void speaks_to_old_back_ends(void)
     tls_client_free(client);
 }
 
-/* --- Hostile peers ------------------------------------------------------------------------------------------------ */
+/* --- Hostile peers
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Only TLS records may answer garbage, and an alert should (T-1). */
 static void answers_garbage_with_an_alert(void)
@@ -944,7 +966,9 @@ static void bounds_the_records_of_a_handshake(void)
     tls_server_free(server);
 }
 
-/* --- Processes ---------------------------------------------------------------------------------------------------- */
+/* --- Processes
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* Two children of one parent must not draw the same numbers. */
 static void draws_other_numbers_after_fork(void)
