@@ -69,7 +69,7 @@ int empty_root_open(void)
         return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (mkdtemp(path) == NULL)
         return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
+    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);
     return fd;

@@ -13,7 +13,7 @@
 #include "worker.h"
 
 enum {
-    STEADY_MS = 10000,          /* a worker that lived this long did not die of its start */
+    STEADY_MS = 10000, /* a worker that lived this long did not die of its start */
     BACK_OFF_MS = 1000
 };
 
@@ -106,7 +106,8 @@ static bool start_worker(struct supervisor *s, unsigned slot, uint64_t now)
     if (row == COUNTS_ROWS || pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0)
         return false;
     log_flush(s->log); /* or both would write it */
-    s->process[row] = (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
+    s->process[row] =
+        (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
     pid = fork();
     if (pid == 0)
         exit(run_child(s, row, ready[1], supervisor));
