@@ -72,7 +72,7 @@ static int make_empty_root(void)
 
     if (mkdtemp(path) == NULL)
         return open_directory("/var/empty");
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
+    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
     fd = open_directory(path);
     rmdir(path);
     return fd;

@@ -8,9 +8,9 @@
 #include "worker_parts.h"
 
 enum {
-    OPEN_AT_LATEST_MS = 1000,   /* what a back end that is slow to answer the first probe may cost */
+    OPEN_AT_LATEST_MS = 1000, /* what a back end that is slow to answer the first probe may cost */
     LOG_RETRY_MS = 100,
-    CHUNKS_PER_SESSION = 4      /* of replies and command lines, both legs */
+    CHUNKS_PER_SESSION = 4 /* of replies and command lines, both legs */
 };
 
 /* ---- time and log ---- */
