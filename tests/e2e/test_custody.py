@@ -215,7 +215,7 @@ class Senders:
 
 class KillLoop(Story):
     def start_again(self, gateway):
-        """Where only the supervisor was killed its workers still hold the ports while they drain."""
+        """Its workers may hold the ports a moment longer: the killed ones while they die, the others while they drain."""
         def started():
             try:
                 gateway.start()
@@ -247,7 +247,7 @@ class KillLoop(Story):
     def test_all_processes_killed_again_and_again(self):
         def kill(gateway):
             gateway.kill()
-            gateway.start()
+            self.start_again(gateway)
         self.play(kill, 250, 0.06)
 
     def test_the_supervisor_killed_again_and_again(self):

@@ -66,6 +66,7 @@ class Reload(Story):
         for client in clients:
             self.assert_reply(client.deliver(MESSAGE), 250)
             client.quit()
+            client.close()
         until(lambda: len(gateway.workers()) == 2, "old workers end with their last session")
 
     def test_a_reload_opens_and_closes_listeners(self):
@@ -109,9 +110,11 @@ class Stop(Story):
         gateway.signal(signal.SIGTERM)
         self.assert_reply(idle.reply(), 421, "4.3.2")
         self.assertEqual(idle.rest(), b"")
+        idle.close()
         busy.send(stuffed(MESSAGE)[9:])
         self.assert_reply(busy.reply(), 250)
         self.assert_reply(busy.reply(), 421, "4.3.2")
+        busy.close()
         self.assertEqual(gateway.wait(), 0)
         self.assertEqual(len(back.messages), 1)
 
@@ -206,6 +209,7 @@ class Crash(Story):
         busy.send(stuffed(MESSAGE))
         self.assert_reply(busy.reply(), 250)
         busy.rest()
+        busy.close()
         until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in workers), "the workers end")
 
 
