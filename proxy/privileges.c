@@ -65,10 +65,8 @@ int empty_root_open(void)
     char path[] = "/tmp/postern.XXXXXX";
     int fd;
 
-    if (IS_TRACED)
-        return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (mkdtemp(path) == NULL)
-        return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (IS_TRACED || mkdtemp(path) == NULL)
+        return open(IS_TRACED ? "/" : "/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
     chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);

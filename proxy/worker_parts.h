@@ -78,7 +78,7 @@ void connection_late(struct connection *);   /* it did not arrive in time */
 void connection_uncount(struct connection *);
 
 /* worker_session.c */
-void connection_event(void *connection, struct stream *, enum stream_event);
+void connection_event(void *owner, struct stream *, enum stream_event);
 struct connection *connection_new(struct worker *, const struct worker_port *);
 void connection_arm(struct connection *, uint64_t deadline);
 void connection_begin(struct connection *, enum admission);
