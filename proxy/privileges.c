@@ -60,17 +60,25 @@ bool identity_find(struct str user, struct identity *id, FILE *errors)
     return false;
 }
 
-int empty_root_open(void)
+/* libuv keeps a descriptor of "/" in reserve, to turn clients away with: so it must be readable. */
+static int open_nameless_directory(void)
 {
     char path[] = "/tmp/postern.XXXXXX";
-    int fd;
+    int fd = -1;
 
-    if (IS_TRACED || mkdtemp(path) == NULL)
-        return open(IS_TRACED ? "/" : "/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
-    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (mkdtemp(path) == NULL)
+        return -1;
+    if (chmod(path, 0555) == 0)
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);
     return fd;
+}
+
+int empty_root_open(void)
+{
+    int fd = IS_TRACED ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : open_nameless_directory();
+
+    return fd >= 0 ? fd : open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 bool privileges_limit(void)
