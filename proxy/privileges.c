@@ -60,6 +60,11 @@ bool identity_find(struct str user, struct identity *id, FILE *errors)
     return false;
 }
 
+static int open_directory(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* libuv keeps a descriptor of "/" in reserve, to turn clients away with: so it must be readable. */
 static int open_nameless_directory(void)
 {
@@ -67,18 +72,16 @@ static int open_nameless_directory(void)
     int fd = -1;
 
     if (mkdtemp(path) == NULL)
-        return -1;
+        return open_directory("/var/empty");
     if (chmod(path, 0555) == 0)
-        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fd = open_directory(path);
     rmdir(path);
     return fd;
 }
 
 int empty_root_open(void)
 {
-    int fd = IS_TRACED ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : open_nameless_directory();
-
-    return fd >= 0 ? fd : open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return IS_TRACED ? open_directory("/") : open_nameless_directory();
 }
 
 bool privileges_limit(void)
