@@ -76,6 +76,7 @@ void doors_retry(struct worker *);           /* descriptors or memory may be fre
 void connection_header(struct connection *); /* some of the PROXY header arrived */
 void connection_late(struct connection *);   /* it did not arrive in time */
 void connection_uncount(struct connection *);
+void connection_uncount_address(struct connection *);
 
 /* worker_session.c */
 void connection_event(void *owner, struct stream *, enum stream_event);

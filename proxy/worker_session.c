@@ -110,8 +110,11 @@ static bool carry_out_north(struct connection *c, struct session_wants *wants)
     }
     if (wants_tls(c->north, &wants->north))
         start_north_tls(c);
-    if (wants->north.end != LEG_OPEN)
+    if (wants->north.end != LEG_OPEN && c->north != NULL) {
         end_leg(&c->north, &wants->north);
+        if (wants->north.end == LEG_CLOSE)
+            connection_uncount_address(c);
+    }
     return moved;
 }
 
