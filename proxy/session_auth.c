@@ -143,7 +143,7 @@ void on_auth_line(struct session *s, struct str line)
 static void authenticated(struct session *s, const struct reply *reply)
 {
     s->is_authenticated = true;
-    s->lines.max = s->env->config->limits.command_line;
+    s->lines.max = (size_t)s->env->config->limits.command_line;
     say_reply(s, reply);
     log_begin(s->env->log, LOG_INFO, "authenticated");
     log_str(s->env->log, "id", session_id(s));

@@ -41,12 +41,16 @@ static enum command_error parse_required(struct str argument, bool smtputf8, str
     return argument.n > 0 ? COMMAND_OK : COMMAND_SYNTAX;
 }
 
-/* RFC 5321 4.1.1.1: Domain or address-literal, nothing behind it. */
+/* RFC 5321 4.1.1.1: Domain or address-literal, nothing behind it. A trailing dot, which some senders put behind their full
+ * name, is dropped: it says nothing else.
+ */
 static enum command_error parse_helo(struct str argument, bool smtputf8, struct command *out)
 {
     (void)smtputf8;
     if (argument.n == 0)
         return COMMAND_SYNTAX;
+    if (argument.n > 1 && argument.p[argument.n - 1] == '.')
+        argument.n--;
     if (!domain_is_valid(argument) && !address_literal_is_valid(argument))
         return COMMAND_BAD_HELO;
     out->argument = argument;

@@ -595,6 +595,8 @@ static void destroy(struct stream *s, bool reset)
         return;
     s->dead = true;
     list_remove(s);
+    if (s->loop->closing == NULL)
+        uv_timer_stop(&s->loop->clock); /* or it would keep a loop that is done for its last half second */
     if (s->shut)
         s->loop->lingering--;
     if (!reset || uv_tcp_close_reset(&s->tcp, on_closed) != 0)

@@ -8,9 +8,9 @@
 #include "worker_parts.h"
 
 enum {
-    OPEN_AT_LATEST_MS = 1000,   /* what a back end that is slow to answer the first probe may cost */
+    OPEN_AT_LATEST_MS = 1000, /* what a back end that is slow to answer the first probe may cost */
     LOG_RETRY_MS = 100,
-    CHUNKS_PER_SESSION = 4      /* of replies and command lines, both legs */
+    CHUNKS_PER_SESSION = 4 /* of replies and command lines, both legs */
 };
 
 /* ---- time and log ---- */
@@ -91,6 +91,19 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, NULL);
 }
 
+/* Without its handles the signals would kill again: an order that comes now comes too late, and is no crash. */
+static void be_deaf(struct worker *w)
+{
+    sigset_t orders;
+
+    sigemptyset(&orders);
+    sigaddset(&orders, SIGTERM);
+    sigaddset(&orders, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &orders, NULL);
+    close_handle((uv_handle_t *)&w->on_term);
+    close_handle((uv_handle_t *)&w->on_retire);
+}
+
 /* The last handle to be closed ends the loop by itself. */
 void worker_check_end(struct worker *w)
 {
@@ -101,8 +114,7 @@ void worker_check_end(struct worker *w)
     probes_stop(w);
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
         close_handle((uv_handle_t *)timers[i]);
-    close_handle((uv_handle_t *)&w->on_term);
-    close_handle((uv_handle_t *)&w->on_retire);
+    be_deaf(w);
     close_handle((uv_handle_t *)&w->before_poll);
 }
 
@@ -165,8 +177,8 @@ static bool open_env(struct worker *w)
     if (env->log == NULL || !servers_init(&w->servers, config) || !probes_init(w))
         return false;
     env->servers = &w->servers;
-    pool_init(&env->messages, config->limits.message_memory / w->start->workers);
-    pool_init(&env->control, config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
+    pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
+    pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
     return true;
 }
 

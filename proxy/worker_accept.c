@@ -9,10 +9,10 @@
 #include "proxy_protocol.h"
 
 enum {
-    BACKLOG = 1024,             /* K12: bursts wait in the kernel */
-    HEADER_MS = 5000,           /* for the PROXY header, which a load balancer sends at once */
-    RETRY_MS = 100,             /* while descriptors are short */
-    UNCOUNTED_MAX = 256         /* at once: connections being refused, or not introduced yet */
+    BACKLOG = 1024,     /* K12: bursts wait in the kernel */
+    HEADER_MS = 5000,   /* for the PROXY header, which a load balancer sends at once */
+    RETRY_MS = 100,     /* while descriptors are short */
+    UNCOUNTED_MAX = 256 /* at once: connections being refused, or not introduced yet */
 };
 
 /* ---- session ids ---- */
@@ -94,26 +94,65 @@ void connection_late(struct connection *c)
     connection_end(c);
 }
 
-void connection_header(struct connection *c)
-{
-    struct stream *stream = c->north;
-    struct endpoint source, target;
-    size_t used = 0;
-    enum proxy_event event = proxy_header_parse(stream_input(stream), &used, &source, &target);
+/* A stream reads on only when its input is consumed (stream.h), so the start of a header that comes in pieces moves here. */
+struct header_start {
+    size_t n;
+    char octet[PROXY_HEADER_MAX];
+};
 
-    if (event == PROXY_NEED)
-        return;
-    if (event == PROXY_INVALID) {
-        log_header_trouble(c, "not a PROXY header");
-        connection_end(c);
-        return;
-    }
-    stream_consume(stream, used);
+static bool keep_start(struct connection *c, struct str piece)
+{
+    struct header_start *start = c->header_start != NULL ? c->header_start : calloc(1, sizeof *start);
+
+    c->header_start = start;
+    if (start == NULL || piece.n > sizeof start->octet - start->n)
+        return false;
+    memcpy(start->octet + start->n, piece.p, piece.n);
+    start->n += piece.n;
+    return true;
+}
+
+/* All of the header that is here: the kept start, and as much of the new input as can belong to it. */
+static struct str header_so_far(struct connection *c, struct str in, size_t *kept)
+{
+    struct header_start *start = c->header_start;
+
+    *kept = start != NULL ? start->n : 0;
+    if (start == NULL)
+        return in;
+    in.n = in.n < sizeof start->octet - *kept ? in.n : sizeof start->octet - *kept;
+    memcpy(start->octet + *kept, in.p, in.n);
+    return str_from(start->octet, *kept + in.n);
+}
+
+static void header_done(struct connection *c, enum proxy_event event, const struct endpoint *source,
+                        const struct endpoint *target)
+{
+    free(c->header_start);
+    c->header_start = NULL;
     if (event == PROXY_READY) {
-        c->peer.client = source;
-        c->peer.server = target;
+        c->peer.client = *source;
+        c->peer.server = *target;
     }
     admit(c);
+}
+
+void connection_header(struct connection *c)
+{
+    struct str in = stream_input(c->north);
+    struct endpoint source, target;
+    size_t used = 0, kept;
+    enum proxy_event event = proxy_header_parse(header_so_far(c, in, &kept), &used, &source, &target);
+
+    if (event == PROXY_NEED && keep_start(c, in)) {
+        stream_consume(c->north, in.n);
+    } else if (event == PROXY_READY || event == PROXY_LOCAL) {
+        stream_consume(c->north, used - kept);
+        header_done(c, event, &source, &target);
+    } else {
+        log_header_trouble(c, event == PROXY_NEED ? "out of memory" : "not a PROXY header");
+        connection_end(c);
+    }
 }
 
 static void await_header(struct connection *c)

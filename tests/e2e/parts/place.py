@@ -23,7 +23,14 @@ _ports = itertools.count(10000)
 
 def fresh_endpoint():
     """(address, port) that nobody listens on."""
-    return ADDRESS, next(_ports)
+    while True:
+        endpoint = ADDRESS, next(_ports)
+        try:
+            with socket.socket() as probe:
+                probe.bind(endpoint)    # fails where somebody has taken the port on all addresses
+                return endpoint
+        except OSError:
+            continue
 
 
 def fresh_endpoint6():

@@ -70,11 +70,11 @@ class Story(unittest.TestCase):
 
 
 class _Result(unittest.TextTestResult):
-    def sentence(self, test):
-        return test._testMethodName.replace("test_", "", 1).replace("_", " ") if hasattr(test, "_testMethodName") else str(test)
-
     def getDescription(self, test):
-        return "%s: %s" % (type(test).__name__, self.sentence(test))
+        case = getattr(test, "test_case", test)     # of a subtest
+        sentence = getattr(case, "_testMethodName", str(case)).replace("test_", "", 1).replace("_", " ")
+        which = " " + test._subDescription() if case is not test else ""
+        return "%s: %s%s" % (type(case).__name__, sentence, which)
 
     def addError(self, test, err):
         super().addError(test, err)
