@@ -91,7 +91,7 @@ static bool put_int(struct arena *arena, int value)
 static bool put_conversion(struct arena *arena, const char **p, va_list *arguments)
 {
     static const struct { const char *text; char kind; } kinds[] = {
-        { "s", 's' }, { ".*s", 'n' }, { "d", 'd' }, { "u", 'u' }, { "zu", 'z' }, { "llu", 'l' }, { "%", '%' },
+        { "s", 's' }, { ".*s", 'n' }, { "d", 'd' }, { "u", 'u' }, { "llu", 'l' }, { "%", '%' },
     };
     size_t i = 0;
     int n;
@@ -105,7 +105,6 @@ static bool put_conversion(struct arena *arena, const char **p, va_list *argumen
     case 's': return put(arena, str_of(va_arg(*arguments, const char *)));
     case 'd': return put_int(arena, va_arg(*arguments, int));
     case 'u': return put_number(arena, va_arg(*arguments, unsigned), false);
-    case 'z': return put_number(arena, va_arg(*arguments, size_t), false);
     case 'l': return put_number(arena, va_arg(*arguments, unsigned long long), false);
     case 'n':
         n = va_arg(*arguments, int);

@@ -23,11 +23,11 @@ struct row {
 };
 
 struct counts {
-    struct place *place;        /* row after row: a mapping of its own */
-    uint32_t mask;              /* places of a row - 1 */
-    uint64_t seed;              /* so that nobody can aim addresses at one place */
+    struct place *place; /* row after row: a mapping of its own */
+    uint32_t mask;       /* places of a row - 1 */
+    uint64_t seed;       /* so that nobody can aim addresses at one place */
     uint64_t listener_name[COUNTS_LISTENERS];
-    _Atomic unsigned rows;      /* the first so many have been used: sums stop there */
+    _Atomic unsigned rows; /* the first so many have been used: sums stop there */
     struct row row[COUNTS_ROWS];
 };
 

@@ -17,8 +17,8 @@
 #include "session.h"
 
 enum {
-    COUNTS_ROWS = 160,          /* worker processes at once, those finishing their sessions after a reload included */
-    COUNTS_LISTENERS = 64       /* names remembered over reloads */
+    COUNTS_ROWS = 160,    /* worker processes at once, those finishing their sessions after a reload included */
+    COUNTS_LISTENERS = 64 /* names remembered over reloads */
 };
 
 struct counts;
@@ -26,7 +26,7 @@ struct counts;
 /* A session's place in the counts; the caller keeps it and gives it back. */
 struct counted {
     unsigned listener;
-    uint32_t place;             /* of the address in the row, or UINT32_MAX: not counted */
+    uint32_t place; /* of the address in the row, or UINT32_MAX: not counted */
 };
 
 struct counts_limits {

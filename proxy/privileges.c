@@ -60,19 +60,27 @@ bool identity_find(struct str user, struct identity *id, FILE *errors)
     return false;
 }
 
-int empty_root_open(void)
+static int open_directory(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int make_empty_root(void)
 {
     char path[] = "/tmp/postern.XXXXXX";
     int fd;
 
-    if (IS_TRACED)
-        return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (mkdtemp(path) == NULL)
-        return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
-    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return open_directory("/var/empty");
+    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
+    fd = open_directory(path);
     rmdir(path);
     return fd;
+}
+
+int empty_root_open(void)
+{
+    return IS_TRACED ? open_directory("/") : make_empty_root();
 }
 
 bool privileges_limit(void)

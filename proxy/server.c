@@ -16,7 +16,7 @@ enum {
     CHECK_FILES_MS = 30000,
     DAY_S = 86400,
     WARN_AHEAD_S = 15 * DAY_S - 1,
-    HUNG_AFTER_MS = 5000,           /* beyond timeouts.drain */
+    HUNG_AFTER_MS = 5000, /* beyond timeouts.drain */
     RELOAD_RETRY_MS = 1000,
     DESCRIPTORS_BESIDE_SESSIONS = 128
 };
@@ -119,8 +119,9 @@ static void set_log_time(const struct supervisor *s)
 static bool open_log(struct supervisor *s, const struct config *config)
 {
     int fd = log_open_sink((enum log_target)config->log_target);
-    struct log *log = fd < 0 ? NULL : log_new((enum log_format)config->log_format, (enum log_target)config->log_target,
-                                              (enum log_level)config->log_level, fd);
+    struct log *log = fd < 0 ? NULL
+                             : log_new((enum log_format)config->log_format, (enum log_target)config->log_target,
+                                       (enum log_level)config->log_level, fd);
 
     if (log == NULL) {
         if (fd > STDERR_FILENO)

@@ -13,7 +13,7 @@
 #include "worker.h"
 
 enum {
-    STEADY_MS = 10000,          /* a worker that lived this long did not die of its start */
+    STEADY_MS = 10000, /* a worker that lived this long did not die of its start */
     BACK_OFF_MS = 1000
 };
 
@@ -106,7 +106,8 @@ static bool start_worker(struct supervisor *s, unsigned slot, uint64_t now)
     if (row == COUNTS_ROWS || pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0)
         return false;
     log_flush(s->log); /* or both would write it */
-    s->process[row] = (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
+    s->process[row] =
+        (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
     pid = fork();
     if (pid == 0)
         exit(run_child(s, row, ready[1], supervisor));
@@ -201,17 +202,22 @@ static void read_ready(struct process *p)
 void workers_poll(struct supervisor *s, int timeout_ms)
 {
     struct pollfd fd[COUNTS_ROWS];
+    struct process *of[COUNTS_ROWS];
     struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+    nfds_t n = 0; /* as few as there are: more than RLIMIT_NOFILE is an error, whatever they hold */
     sigset_t none;
 
     for (unsigned row = 0; row < COUNTS_ROWS; row++)
-        fd[row] = (struct pollfd){ .fd = s->process[row].ready_fd, .events = POLLIN }; /* -1 is passed over */
+        if (s->process[row].ready_fd >= 0) {
+            of[n] = &s->process[row];
+            fd[n++] = (struct pollfd){ .fd = s->process[row].ready_fd, .events = POLLIN };
+        }
     sigemptyset(&none);
-    if (ppoll(fd, COUNTS_ROWS, &timeout, &none) <= 0)
+    if (ppoll(fd, n, &timeout, &none) <= 0)
         return;
-    for (unsigned row = 0; row < COUNTS_ROWS; row++)
-        if (fd[row].revents != 0)
-            read_ready(&s->process[row]);
+    for (nfds_t i = 0; i < n; i++)
+        if (fd[i].revents != 0)
+            read_ready(of[i]);
 }
 
 /* ---- orders ---- */

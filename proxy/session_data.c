@@ -116,6 +116,7 @@ void do_bdat(struct session *s, struct command *c, struct str line)
     if (s->peer.listener->require_tls && !s->is_tls) {
         swallow(s, c->bdat.size, &bdat_in_clear);
     } else if (tx == NULL || tx->recipients == 0) {
+        transaction_drop(s); /* P-13: a failed BDAT leaves nothing, RFC 3030 3 calls its state indeterminate */
         swallow(s, c->bdat.size, &bdat_out_of_order);
     } else if (c->bdat.size > s->env->config->limits.message_size) {
         transaction_drop(s);

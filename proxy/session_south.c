@@ -161,7 +161,7 @@ static void on_lost(struct session *s)
         s->draining = true;
     if (is_ended)
         outcome_unknown(s, why);
-    else if (s->pending == PENDING_AUTH || s->wait == WAIT_AUTH)
+    else if (s->pending == PENDING_AUTH)
         auth_failed(s);
     else if (tx != NULL && tx->mail_sent)
         lost_in_transaction(s, why, was_421);

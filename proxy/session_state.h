@@ -34,7 +34,7 @@ enum wait {
 
 enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
 
-enum { LINE_MAX_MAIL = 4096 /* most that limits.command_line can be */, AUTH_LINE_MAX = 12288 /* RFC 4954 4.5.3 */ };
+enum { AUTH_LINE_MAX = 12288 /* RFC 4954 4 */ };
 
 /* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN 4). */
 enum flow {
@@ -59,13 +59,14 @@ struct doom {
 struct transaction {
     unsigned number;
     struct command mail;   /* slices point into mail_line and mail.room */
-    char mail_line[LINE_MAX_MAIL];
+    char mail_line[CONFIG_COMMAND_LINE_MAX];
     struct command rcpt;   /* the recipient being judged or asked for */
-    char rcpt_line[LINE_MAX_MAIL];
+    char rcpt_line[CONFIG_COMMAND_LINE_MAX];
     char first_rcpt[PATH_ROOM];
     size_t first_rcpt_n;
     uint64_t recipients;   /* accepted by the back end */
     uint64_t refused_recipients;
+    bool is_full;          /* a recipient above the limit was refused */
     const struct route *route;
     bool mail_sent;        /* MAIL is under way or accepted at the back end */
     bool mail_accepted;

@@ -17,7 +17,7 @@ enum { SEATS = 512, IN_OCTETS = 32768 };
 
 struct seat {
     int fd;
-    bool at_end;                /* the guest has sent its last byte */
+    bool at_end; /* the guest has sent its last byte */
     size_t in_n;
     char in[IN_OCTETS];
     struct guest guest;
@@ -26,7 +26,7 @@ struct seat {
 struct sink {
     const struct sink_options *options;
     unsigned messages;
-    struct seat *seat[SEATS];   /* the first `n` are taken */
+    struct seat *seat[SEATS]; /* the first `n` are taken */
     size_t n;
 };
 

@@ -9,10 +9,10 @@
 #include "proxy_protocol.h"
 
 enum {
-    BACKLOG = 1024,             /* K12: bursts wait in the kernel */
-    HEADER_MS = 5000,           /* for the PROXY header, which a load balancer sends at once */
-    RETRY_MS = 100,             /* while descriptors are short */
-    UNCOUNTED_MAX = 256         /* at once: connections being refused, or not introduced yet */
+    BACKLOG = 1024,     /* K12: bursts wait in the kernel */
+    HEADER_MS = 5000,   /* for the PROXY header, which a load balancer sends at once */
+    RETRY_MS = 100,     /* while descriptors are short */
+    UNCOUNTED_MAX = 256 /* at once: connections being refused, or not introduced yet */
 };
 
 /* ---- session ids ---- */

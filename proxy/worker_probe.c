@@ -12,7 +12,7 @@ struct probe {
     struct stream *stream;
     struct backend backend;
     struct chain out;
-    bool is_reported;           /* up or down is known */
+    bool is_reported; /* up or down is known */
     uv_timer_t timer;
 };
 
@@ -117,18 +117,12 @@ static enum backend_event translate(struct probe *p, enum stream_event event)
     uint64_t now = p->worker->env.now;
 
     switch (event) {
-    case STREAM_CONNECTED:
-        return backend_connected(&p->backend, now);
-    case STREAM_INPUT_READY:
-        return read_input(p);
-    case STREAM_SECURED:
-        return backend_secured(&p->backend, now);
-    case STREAM_END:
-        return backend_failed(&p->backend, "connection closed");
-    case STREAM_FAILED:
-        return backend_failed(&p->backend, stream_why(p->stream));
-    default:
-        return BACKEND_IDLE;
+    case STREAM_CONNECTED: return backend_connected(&p->backend, now);
+    case STREAM_INPUT_READY: return read_input(p);
+    case STREAM_SECURED: return backend_secured(&p->backend, now);
+    case STREAM_END: return backend_failed(&p->backend, "connection closed");
+    case STREAM_FAILED: return backend_failed(&p->backend, stream_why(p->stream));
+    default: return BACKEND_IDLE;
     }
 }
 

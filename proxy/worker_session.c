@@ -129,6 +129,18 @@ static void carry_out(struct connection *c)
     } while (moved || wants->open_south || wants->south.end != LEG_OPEN);
 }
 
+/* Nobody answers questions yet: no check asks any. Should one do so, every unknown reads TEMP at once (policy/facts.h). */
+static bool answer(struct connection *c, struct session_wants *wants)
+{
+    if (!wants->ask)
+        return false;
+    wants->ask = false;
+    if (session_facts(c->session) != NULL)
+        facts_close(session_facts(c->session));
+    session_answered(c->session);
+    return true;
+}
+
 /* Step 2; true when something was consumed. */
 static bool offer(struct session *session, struct stream *stream, const struct leg *leg,
                   size_t take(struct session *, struct str))
@@ -159,7 +171,7 @@ static void serve(struct connection *c)
 
     do
         carry_out(c);
-    while (offer_both(c, wants));
+    while (answer(c, wants) || offer_both(c, wants));
     if (session_is_over(c->session)) {
         connection_end(c);
         return;

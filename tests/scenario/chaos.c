@@ -271,7 +271,7 @@ const char *chaos_play(struct str story)
     if (broken != NULL)
         snprintf(what, sizeof what, "%s", broken);
     if (getenv("CHAOS_TRACE") != NULL)
-        printf("N:\n%.*s\nS:\n%.*s\nlog:\n%.*s\n", STR_ARG(bytes_all(&w.north.sent)), STR_ARG(bytes_all(&w.south.sent)),
+        fprintf(stderr, "N:\n%.*s\nS:\n%.*s\nlog:\n%.*s\n", STR_ARG(bytes_all(&w.north.sent)), STR_ARG(bytes_all(&w.south.sent)),
                STR_ARG(bytes_all(&w.log)));
     world_free(&w);
     bytes_free(&errors);

@@ -62,9 +62,11 @@ static void judge_end(struct oracle *o, int code)
     bool is_answer = south == 2 || south == 4 || south == 5;
     bool excused = o->s_mad || o->s_odd || o->rules->memory_fails || o->rules->north_stalls;
 
-    if (north == 2)
-        o->accepted++;
-    if (north == 2 && (south != 2 || o->ends_sent != 1))
+    if (north == 2 && ++o->accepted > o->s_accepted)
+        oracle_object(o, "A-9: %u messages accepted north, %u south", o->accepted, o->s_accepted);
+    if (o->rules->north_stalls)
+        reset_transaction(o); /* what was said when cannot be told any more */
+    else if (north == 2 && (south != 2 || o->ends_sent != 1))
         oracle_object(o, "A-1: %d north, but the back end's answer to the end of data is %d", code, o->end_reply);
     else if (north == 2 && !o->end_seen)
         oracle_object(o, "A-1: 250 to an end of data that has not come");
@@ -145,7 +147,7 @@ static void north_reply(void *owner, const struct awaited *to, int code)
 {
     struct oracle *o = owner;
 
-    if (o->n_parted)
+    if (o->n_parted && (code != 421 || o->n_last == 421))
         oracle_object(o, "P-12: %d behind the last word", code);
     o->n_last = code;
     if (to == NULL) {
@@ -160,6 +162,8 @@ static void north_reply(void *owner, const struct awaited *to, int code)
         need_transaction(o, "DATA", true);
     else if (to->kind == AWAIT_BDAT && code / 100 != 2)
         reset_transaction(o);
+    else if (to->kind == AWAIT_DATA && code / 100 != 3 && code != 500 && code != 501 && code != 503)
+        reset_transaction(o); /* the transaction failed; it was not DATA that was out of place */
     else if (to->kind == AWAIT_STARTTLS && code == 220)
         reset_transaction(o);
     else if (code == 235)

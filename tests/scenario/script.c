@@ -357,7 +357,7 @@ static bool is_scenario(const char *text)
 
 static bool take_scenario(struct script *script, size_t at, struct str title, size_t *next)
 {
-    struct table table;
+    struct table table = { 0 };
     struct str rest;
     size_t end = at + 1, table_at = 0;
 
