@@ -301,6 +301,7 @@ struct connection *connection_new(struct worker *w, const struct worker_port *po
     if (c->next != NULL)
         c->next->link = &c->next;
     w->connections = c;
+    worker_counts_one_more(w);
     return c;
 }
 
@@ -326,6 +327,7 @@ void connection_remove(struct connection *c)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
+    worker_counts_one_less(c->worker);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 

@@ -226,12 +226,13 @@ void oracle_north_end(struct oracle *o)
 /* may this end of data stand? */
 static void judge_south_end(struct oracle *o)
 {
-    if (!o->end_seen && !o->rules->north_stalls)
-        oracle_object(o, "A-5/A-6: end of data south without one north");
-    if (++o->ends_sent > 1)
-        oracle_object(o, "A-10: a second end of data south for one message");
+    o->ends_sent++;
     if (o->rules->north_stalls)
         return;
+    if (!o->end_seen)
+        oracle_object(o, "A-5/A-6: end of data south without one north");
+    if (o->ends_sent > 1)
+        oracle_object(o, "A-10: a second end of data south for one message");
     if (o->s_rcpt.n != o->rcpt.n)
         oracle_object(o, "A-7: %zu recipients accepted north, %zu south", o->rcpt.n, o->s_rcpt.n);
     for (size_t i = 0; i < o->rcpt.n && i < o->s_rcpt.n; i++) {

@@ -228,6 +228,24 @@ static void send_in_octets(struct play *p, struct wire *to, struct str bytes)
     tell_sent(p);
 }
 
+/* What strikes at a cut. Afterwards only the oracle judges. */
+static void strike(struct play *p)
+{
+    struct world *w = &p->world;
+
+    if (p->cut == CUT_RESET)
+        world_fail(w, p->to, "connection reset");
+    else if (p->cut == CUT_CLOSE && p->to->state == WIRE_OPEN)
+        world_fin(w, p->to);
+    else if (p->cut == CUT_SILENCE)
+        world_wait(w, 2 * 3600 * 1000);
+    else if (p->cut == CUT_DRAIN)
+        world_drain(w);
+    if (p->cut == CUT_SILENCE && w->session != NULL)
+        fail(p, "two hours of silence, and the session still waits in state %s", session_state_name(w->session));
+    p->blind = p->blind || p->cut != CUT_ONCE;
+}
+
 /* Sends what has been gathered, cut as this run wants it. */
 static void flush(struct play *p)
 {
@@ -241,8 +259,9 @@ static void flush(struct play *p)
     p->octets += all.n;
     if (p->cut == CUT_EVERYWHERE) {
         send_in_octets(p, p->to, all);
-    } else if (p->cut == CUT_ONCE && p->cut_at > before && p->cut_at < p->octets) {
+    } else if (p->cut != CUT_NOTHING && p->cut_at > before && p->cut_at < p->octets) {
         send_bytes(p, p->to, str_from(all.p, p->cut_at - before));
+        strike(p);
         send_bytes(p, p->to, str_skip(all, p->cut_at - before));
     } else {
         send_bytes(p, p->to, all);
@@ -897,10 +916,8 @@ static void set_defaults(struct play *p)
 
 void play_run(struct play *p)
 {
-    bool memory_fails = p->blind;
-
     world_init(&p->world);
-    p->world.rules.memory_fails = memory_fails;
+    p->blind = p->world.rules.memory_fails = p->no_memory;
     set_defaults(p);
     for (p->at = 0; p->at < p->scenario->steps && p->failure.n == 0; p->at++) {
         play_step(p, &p->scenario->step[p->at]);

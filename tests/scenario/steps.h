@@ -5,11 +5,16 @@
 #include "script.h"
 #include "world.h"
 
-/* How what the peers send is cut into segments. */
+/* How what the peers send is cut into segments, and what happens at a cut. */
 enum cut {
     CUT_NOTHING,     /* as the script says */
     CUT_EVERYWHERE,  /* one octet at a time */
-    CUT_ONCE         /* at `cut_at`, counted over all that is sent */
+    CUT_ONCE,        /* at `cut_at`, counted over all that is sent */
+    /* From the cut on expectations do not count any more: */
+    CUT_RESET,       /* whoever sends is reset in the middle of it */
+    CUT_CLOSE,       /* it closes */
+    CUT_SILENCE,     /* everybody falls silent; the session must end by itself */
+    CUT_DRAIN        /* Postern is told to stop */
 };
 
 /* One run of one scenario. */
@@ -17,9 +22,10 @@ struct play {
     const struct scenario *scenario;
     enum cut cut;
     size_t cut_at;
-    bool blind;            /* expectations are not looked at; the oracle is */
+    bool no_memory;        /* allocations fail: expectations do not count */
     bool tells;            /* keeps a transcript for a failure's report */
     /* while it runs */
+    bool blind;            /* expectations do not count (any more); the oracle does */
     struct world world;
     struct bytes segment;  /* sends of one leg in a row, together one segment */
     struct wire *to;

@@ -384,8 +384,7 @@ static void settle(struct world *w)
     do {
         more = carry_out(w);
         collect_log(w);
-        more |= offer_south(w);
-        more |= offer_north(w);
+        more |= offer_south(w) || offer_north(w); /* what an offer made due goes out before the next one */
         more |= has_output(w);
         if (++turns > RESTLESS)
             w->broken = "the session never comes to rest";
