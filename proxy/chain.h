@@ -38,6 +38,7 @@ struct chain {
 };
 
 void pool_init(struct pool *, size_t limit);
+/* Frees the spare chunks: at the end of the pool, or when it has rested and may be used again. */
 void pool_free(struct pool *);
 /* True when `n` more octets would fit the budget, put into a chain whose tail is full. */
 bool pool_fits(const struct pool *, size_t n);

@@ -235,6 +235,13 @@ static void use_row(struct counts *c, unsigned row)
         continue;
 }
 
+void counts_leave_address(struct counts *c, unsigned row, struct counted *counted)
+{
+    if (counted->place != NO_PLACE)
+        atomic_fetch_sub(&c->place[row_start(c, row) + counted->place].n, 1);
+    counted->place = NO_PLACE;
+}
+
 enum admission counts_enter(struct counts *c, unsigned row, unsigned listener, const struct address *address,
                             const struct counts_limits *limits, struct counted *counted)
 {
@@ -254,10 +261,9 @@ enum admission counts_enter(struct counts *c, unsigned row, unsigned listener, c
     return answer;
 }
 
-void counts_leave(struct counts *c, unsigned row, const struct counted *counted)
+void counts_leave(struct counts *c, unsigned row, struct counted *counted)
 {
-    if (counted->place != NO_PLACE)
-        atomic_fetch_sub(&c->place[row_start(c, row) + counted->place].n, 1);
+    counts_leave_address(c, row, counted);
     atomic_fetch_sub(&c->row[row].listener[counted->listener], 1);
     atomic_fetch_sub(&c->row[row].total, 1);
 }

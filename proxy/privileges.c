@@ -13,15 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* LeakSanitizer traces its own process at the end, for which that must be dumpable and see /proc. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { IS_TRACED = 1 };
-#elif defined(__has_feature)
-enum { IS_TRACED = __has_feature(address_sanitizer) };
-#else
-enum { IS_TRACED = 0 };
-#endif
-
 /* The file itself, not the name service: that would load shared libraries into a static program. */
 static bool find_by_name(struct str user, struct identity *id)
 {
@@ -60,27 +51,18 @@ bool identity_find(struct str user, struct identity *id, FILE *errors)
     return false;
 }
 
-static int open_directory(const char *path)
-{
-    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int make_empty_root(void)
-{
-    char path[] = "/tmp/postern.XXXXXX";
-    int fd;
-
-    if (mkdtemp(path) == NULL)
-        return open_directory("/var/empty");
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with */
-    fd = open_directory(path);
-    rmdir(path);
-    return fd;
-}
-
+/* libuv keeps a descriptor of "/" in reserve, to turn clients away with: so it must be readable. */
 int empty_root_open(void)
 {
-    return IS_TRACED ? open_directory("/") : make_empty_root();
+    char path[] = "/tmp/postern.XXXXXX";
+    int fd = -1;
+
+    if (mkdtemp(path) == NULL)
+        return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (chmod(path, 0555) == 0)
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    rmdir(path);
+    return fd;
 }
 
 bool privileges_limit(void)
@@ -104,6 +86,15 @@ static bool become(const struct identity *id)
     return setgroups(0, NULL) == 0 && setresgid(id->gid, id->gid, id->gid) == 0 &&
            setresuid(id->uid, id->uid, id->uid) == 0;
 }
+
+/* LeakSanitizer traces its own process at the end, which it may not when that is not dumpable. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { IS_TRACED = 1 };
+#elif defined(__has_feature)
+enum { IS_TRACED = __has_feature(address_sanitizer) };
+#else
+enum { IS_TRACED = 0 };
+#endif
 
 static bool refuse_tracing(void)
 {

@@ -257,7 +257,7 @@ static void heed_signals(struct supervisor *s, uint64_t now)
 {
     if (a_child_ended) {
         a_child_ended = 0;
-        workers_reap(s, now);
+        workers_reap(s);
     }
     if (is_told_to_stop) {
         is_told_to_stop = 0;
@@ -368,6 +368,8 @@ static void finish(struct supervisor *s)
 {
     ports_close(&s->ports, NULL);
     counts_free(s->counts);
+    if (s->empty_root >= 0)
+        close(s->empty_root);
     setup_free(&s->setup);
     notify_close(&s->notify);
     if (s->log != NULL)

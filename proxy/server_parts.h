@@ -53,7 +53,7 @@ uint64_t server_now(void); /* monotonic, ms */
 bool workers_have_room(const struct supervisor *); /* for one more generation */
 void workers_start_all(struct supervisor *);       /* of the current generation */
 void workers_start_due(struct supervisor *, uint64_t now);
-void workers_reap(struct supervisor *, uint64_t now);
+void workers_reap(struct supervisor *);
 void workers_poll(struct supervisor *, int timeout_ms); /* waits for signals and for workers getting ready */
 bool workers_are_ready(const struct supervisor *);      /* all of the current generation accept connections */
 void workers_retire(struct supervisor *);               /* the generations before this one */

@@ -13,8 +13,7 @@
 #include "worker.h"
 
 enum {
-    STEADY_MS = 10000, /* a worker that lived this long did not die of its start */
-    BACK_OFF_MS = 1000
+    BACK_OFF_MS = 1000 /* from one start of a slot's worker to the next, at least */
 };
 
 /* ---- in the child ---- */
@@ -74,6 +73,8 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
     start.ports = ports_of_worker(&s->ports, slot, s->setup.config, s->counted_as, port, sizeof port / sizeof port[0]);
     if (!give_up_privileges(s, supervisor))
         return EXIT_FAILURE;
+    if (s->empty_root >= 0)
+        close(s->empty_root);
     return worker_run(&start);
 }
 
@@ -155,7 +156,7 @@ static void log_end_of(struct supervisor *s, const struct process *p, int status
         log_say(s->log, LOG_INFO, "worker", "worker %u (process %d) has finished", p->slot, (int)p->pid);
 }
 
-static void on_end(struct supervisor *s, unsigned row, int status, uint64_t now)
+static void on_end(struct supervisor *s, unsigned row, int status)
 {
     struct process *p = &s->process[row];
 
@@ -164,11 +165,11 @@ static void on_end(struct supervisor *s, unsigned row, int status, uint64_t now)
         close(p->ready_fd);
     counts_clear(s->counts, row);
     if (p->generation == s->generation && !s->is_stopping)
-        s->start_at[p->slot] = now - p->started >= STEADY_MS ? now : now + BACK_OFF_MS;
+        s->start_at[p->slot] = p->started + BACK_OFF_MS; /* mostly past: at once */
     *p = (struct process){ .ready_fd = -1 };
 }
 
-void workers_reap(struct supervisor *s, uint64_t now)
+void workers_reap(struct supervisor *s)
 {
     int status;
     pid_t pid;
@@ -176,7 +177,7 @@ void workers_reap(struct supervisor *s, uint64_t now)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (unsigned row = 0; row < COUNTS_ROWS; row++)
             if (s->process[row].pid == pid)
-                on_end(s, row, status, now);
+                on_end(s, row, status);
 }
 
 /* ---- ready ---- */

@@ -52,6 +52,12 @@ void connection_uncount(struct connection *c)
         c->worker->uncounted--;
 }
 
+void connection_uncount_address(struct connection *c)
+{
+    if (c->is_counted)
+        counts_leave_address(c->worker->start->counts, c->worker->start->row, &c->counted);
+}
+
 static enum admission count_in(struct connection *c)
 {
     const struct worker *w = c->worker;

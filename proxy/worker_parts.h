@@ -31,6 +31,8 @@ struct worker {
     struct servers servers;
     struct door *door;
     struct connection *connections; /* all, in a list */
+    size_t open;                    /* of them */
+    size_t open_peak;               /* most at once since memory was given back */
     unsigned uncounted;             /* of them: refused ones, and those whose PROXY header is awaited */
     struct probe **probe;           /* one per server: the look under way, or NULL */
     size_t probes_out;
@@ -43,6 +45,7 @@ struct worker {
     uv_timer_t retry_accept, retry_log;
     uv_timer_t next_probe;
     uv_timer_t drain_end;
+    uv_timer_t give_back;
 };
 
 /* A client's connection: its two streams and its session. */
@@ -64,9 +67,11 @@ struct connection {
 };
 
 /* worker.c */
-void worker_clock(struct worker *);     /* reads the loop's time; before every event given to a session */
-void worker_serve(struct worker *);     /* opens the doors, unless they are or the worker is leaving */
-void worker_check_end(struct worker *); /* ends the loop when a leaving worker has nothing left to do */
+void worker_clock(struct worker *);           /* reads the loop's time; before every event given to a session */
+void worker_serve(struct worker *);           /* opens the doors, unless they are or the worker is leaving */
+void worker_check_end(struct worker *);       /* ends the loop when a leaving worker has nothing left to do */
+void worker_counts_one_more(struct worker *); /* connection; and one less */
+void worker_counts_one_less(struct worker *);
 struct tls_client *worker_tls_client(const struct worker *, const struct route *);
 
 /* worker_accept.c */
@@ -76,6 +81,7 @@ void doors_retry(struct worker *);           /* descriptors or memory may be fre
 void connection_header(struct connection *); /* some of the PROXY header arrived */
 void connection_late(struct connection *);   /* it did not arrive in time */
 void connection_uncount(struct connection *);
+void connection_uncount_address(struct connection *);
 
 /* worker_session.c */
 void connection_event(void *owner, struct stream *, enum stream_event);

@@ -110,8 +110,11 @@ static bool carry_out_north(struct connection *c, struct session_wants *wants)
     }
     if (wants_tls(c->north, &wants->north))
         start_north_tls(c);
-    if (wants->north.end != LEG_OPEN)
+    if (wants->north.end != LEG_OPEN && c->north != NULL) {
         end_leg(&c->north, &wants->north);
+        if (wants->north.end == LEG_CLOSE)
+            connection_uncount_address(c);
+    }
     return moved;
 }
 
@@ -298,6 +301,7 @@ struct connection *connection_new(struct worker *w, const struct worker_port *po
     if (c->next != NULL)
         c->next->link = &c->next;
     w->connections = c;
+    worker_counts_one_more(w);
     return c;
 }
 
@@ -323,6 +327,7 @@ void connection_remove(struct connection *c)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
+    worker_counts_one_less(c->worker);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 

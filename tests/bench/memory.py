@@ -9,6 +9,7 @@ from client import Client
 
 IDLE, MANY = 1000, 5000
 FLIGHT, FLIGHT_SIZE = 50, 10 * 1000 * 1000
+GIVE_BACK_S = 11            # a worker returns the memory of its past sessions after ten seconds
 SETTLE_S = 1.0              # for what a process does after the last event
 FLIGHT_LIMIT_S = 240
 STALL_S = 8                 # the back end reads slowly for so long once all messages are under way
@@ -39,6 +40,7 @@ class Idle:
             for client in clients:
                 client.say(b"NOOP", b"250")         # each of them is still served
                 client.close()
+            time.sleep(GIVE_BACK_S)
             self.after = settled(postern)
 
 

@@ -70,6 +70,10 @@ class Story(unittest.TestCase):
 
 
 class _Result(unittest.TextTestResult):
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.shown = []
+
     def getDescription(self, test):
         case = getattr(test, "test_case", test)     # of a subtest
         sentence = getattr(case, "_testMethodName", str(case)).replace("test_", "", 1).replace("_", " ")
@@ -90,7 +94,11 @@ class _Result(unittest.TextTestResult):
             self.show_logs(test)
 
     def show_logs(self, test):
-        for gateway in getattr(test, "gateways", []):
+        """Once per gateway: a test with many subtests has many reasons to fail."""
+        for gateway in getattr(getattr(test, "test_case", test), "gateways", []):
+            if gateway in self.shown:
+                continue
+            self.shown.append(gateway)
             self.stream.writeln("    the gateway's log ended:")
             for line in gateway.text().split("\n")[-12:]:
                 self.stream.writeln("    " + line[:400])
