@@ -1,4 +1,6 @@
-/* Fuzzes whole sessions: the input is a story (tests/scenario/chaos.h), the oracle of the scenarios judges both wires. */
+/* Fuzzes whole sessions: the input is a story (tests/scenario/chaos.h), the oracle of the scenarios judges
+ * both wires.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

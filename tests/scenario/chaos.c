@@ -24,7 +24,8 @@ static unsigned next(struct story *s)
 
 /* ---- settings ---- */
 
-#define CERTIFICATE "[certificate main] chain = tests/scenario/words.txt\n[certificate main] key = tests/scenario/words.txt\n"
+#define CERTIFICATE \
+    "[certificate main] chain = tests/scenario/words.txt\n[certificate main] key = tests/scenario/words.txt\n"
 
 static const struct variant {
     const char *ini;
@@ -37,9 +38,11 @@ static const struct variant {
     { "[listen mx] tls = starttls\n[listen mx] auth = yes\n" CERTIFICATE, "PIPELINING\nAUTH PLAIN LOGIN", false },
     { "[listen mx] tls = implicit\n[listen mx] auth = yes\n" CERTIFICATE, "AUTH PLAIN LOGIN\nDSN", false },
     { "[framing] mode = normalise\n", "PIPELINING\nSMTPUTF8", true },
-    { "[backend] servers = 10.0.0.1:25, 10.0.0.2:25\n[backend] client_info = xclient\n[limits] errors = 3\n", "", false },
+    { "[backend] servers = 10.0.0.1:25, 10.0.0.2:25\n[backend] client_info = xclient\n[limits] errors = 3\n", "",
+      false },
     { "[backend] tls = required\n[backend] client_info = proxy-v2\n[limits] header_size = 16384\n", "STARTTLS", false },
-    { "[route other.example] servers = 10.0.0.9:25\n[relay] domains = local.example other.example\n", "PIPELINING", false },
+    { "[route other.example] servers = 10.0.0.9:25\n[relay] domains = local.example other.example\n", "PIPELINING",
+      false },
 };
 
 static void set_up(struct world *w, unsigned choice)
@@ -56,24 +59,70 @@ static void set_up(struct world *w, unsigned choice)
 /* ---- what is said ---- */
 
 static const char *const north_words[] = {
-    "EHLO client.example\r\n", "HELO client.example\r\n", "MAIL FROM:<alice@sender.example>\r\n",
-    "MAIL FROM:<a@b.example> BODY=BINARYMIME\r\n", "MAIL FROM:<> SIZE=100 RET=HDRS\r\n",
-    "RCPT TO:<bob@local.example>\r\n", "RCPT TO:<carol@other.example>\r\n", "RCPT TO:<v%x@local.example>\r\n",
-    "RCPT TO:<dave@local.example> NOTIFY=NEVER\r\n", "RCPT TO:<postmaster>\r\n", "DATA\r\n", "Subject: x\r\n\r\n",
-    "a line of text\r\n", ".\r\n", "..\r\n", ".", "\r", "\n", "\r\n", "BDAT 5\r\n", "BDAT 0 LAST\r\n", "BDAT 12 LAST\r\n",
-    "hello", "BDAT 7\r\nhello\r\n", "BDAT x\r\n", "RSET\r\n", "NOOP\r\n", "VRFY bob\r\n", "QUIT\r\n", "STARTTLS\r\n",
-    "AUTH PLAIN AGEAYg==\r\n", "AUTH LOGIN\r\n", "YQ==\r\n", "*\r\n", "FOO\r\n", " folded\r\n",
-    "Authentication-Results: gw.local.example; x\r\n", "GET / HTTP/1.0\r\n", "\0\0",
+    "EHLO client.example\r\n",
+    "HELO client.example\r\n",
+    "MAIL FROM:<alice@sender.example>\r\n",
+    "MAIL FROM:<a@b.example> BODY=BINARYMIME\r\n",
+    "MAIL FROM:<> SIZE=100 RET=HDRS\r\n",
+    "RCPT TO:<bob@local.example>\r\n",
+    "RCPT TO:<carol@other.example>\r\n",
+    "RCPT TO:<v%x@local.example>\r\n",
+    "RCPT TO:<dave@local.example> NOTIFY=NEVER\r\n",
+    "RCPT TO:<postmaster>\r\n",
+    "DATA\r\n",
+    "Subject: x\r\n\r\n",
+    "a line of text\r\n",
+    ".\r\n",
+    "..\r\n",
+    ".",
+    "\r",
+    "\n",
+    "\r\n",
+    "BDAT 5\r\n",
+    "BDAT 0 LAST\r\n",
+    "BDAT 12 LAST\r\n",
+    "hello",
+    "BDAT 7\r\nhello\r\n",
+    "BDAT x\r\n",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "VRFY bob\r\n",
+    "QUIT\r\n",
+    "STARTTLS\r\n",
+    "AUTH PLAIN AGEAYg==\r\n",
+    "AUTH LOGIN\r\n",
+    "YQ==\r\n",
+    "*\r\n",
+    "FOO\r\n",
+    " folded\r\n",
+    "Authentication-Results: gw.local.example; x\r\n",
+    "GET / HTTP/1.0\r\n",
+    "\0\0",
     "EHLO client.example\r\nMAIL FROM:<alice@sender.example>\r\n",
     "MAIL FROM:<alice@sender.example>\r\nRCPT TO:<bob@local.example>\r\nDATA\r\n",
     "RSET\r\nMAIL FROM:<alice@sender.example>\r\nRCPT TO:<bob@local.example>\r\nRCPT TO:<carol@local.example>\r\n",
 };
 
 static const char *const south_words[] = {
-    "220 mx.local.example ESMTP\r\n", "250 2.0.0 Ok\r\n", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 DSN\r\n",
-    "250-mx\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 AUTH PLAIN LOGIN\r\n", "250-mx\r\n250-STARTTLS\r\n250 XCLIENT ADDR\r\n",
-    "354 go\r\n", "451 4.3.0 later\r\n", "550 5.7.1 no\r\n", "421 4.3.2 bye\r\n", "334 YQ==\r\n", "235 2.7.0 welcome\r\n",
-    "535 5.7.8 no\r\n", "221 bye\r\n", "250 a\r\n250 b\r\n", "250-half", "25", "garbage\r\n", "250 x\x1b\r\n", "\r\n",
+    "220 mx.local.example ESMTP\r\n",
+    "250 2.0.0 Ok\r\n",
+    "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 DSN\r\n",
+    "250-mx\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 AUTH PLAIN LOGIN\r\n",
+    "250-mx\r\n250-STARTTLS\r\n250 XCLIENT ADDR\r\n",
+    "354 go\r\n",
+    "451 4.3.0 later\r\n",
+    "550 5.7.1 no\r\n",
+    "421 4.3.2 bye\r\n",
+    "334 YQ==\r\n",
+    "235 2.7.0 welcome\r\n",
+    "535 5.7.8 no\r\n",
+    "221 bye\r\n",
+    "250 a\r\n250 b\r\n",
+    "250-half",
+    "25",
+    "garbage\r\n",
+    "250 x\x1b\r\n",
+    "\r\n",
 };
 
 /* The answer a good back end gives to what it was asked first and has not answered. */
@@ -88,7 +137,8 @@ static const char *good_answer(const struct oracle *o)
     case AWAIT_STARTTLS:
     case AWAIT_XCLIENT: return "220 mx.local.example\r\n";
     case AWAIT_HELO:
-        return "250-mx\r\n250-PIPELINING\r\n250-SIZE 99999\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n"
+        return "250-mx\r\n250-PIPELINING\r\n250-SIZE "
+               "99999\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n"
                "250-BINARYMIME\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT HELO\r\n";
     case AWAIT_DATA: return "354 go\r\n";
     case AWAIT_AUTH: return "334 YQ==\r\n";
@@ -224,10 +274,10 @@ static void whole_message(struct story *s)
 
 /* Sensible things stand more than once. */
 static void (*const acts[])(struct story *) = {
-    north_says,    north_says,     north_says,    north_says,    north_says,      north_says,       south_answers,
-    south_answers, south_answers,  south_answers, south_answers_all, south_answers_all, south_says,  south_says,
-    north_raw,     south_raw,      north_floods,  connection_made, south_breaks,  south_ends,       north_breaks,
-    north_ends,    tls_done,       tls_done,      time_passes,   south_reads,     north_reads,      stop,
+    north_says,      north_says,    north_says,    north_says,        north_says,        north_says,  south_answers,
+    south_answers,   south_answers, south_answers, south_answers_all, south_answers_all, south_says,  south_says,
+    north_raw,       south_raw,     north_floods,  connection_made,   south_breaks,      south_ends,  north_breaks,
+    north_ends,      tls_done,      tls_done,      time_passes,       south_reads,       north_reads, stop,
     another_session, whole_message, whole_message, whole_message,
 };
 
@@ -271,8 +321,8 @@ const char *chaos_play(struct str story)
     if (broken != NULL)
         snprintf(what, sizeof what, "%s", broken);
     if (getenv("CHAOS_TRACE") != NULL)
-        fprintf(stderr, "N:\n%.*s\nS:\n%.*s\nlog:\n%.*s\n", STR_ARG(bytes_all(&w.north.sent)), STR_ARG(bytes_all(&w.south.sent)),
-               STR_ARG(bytes_all(&w.log)));
+        fprintf(stderr, "N:\n%.*s\nS:\n%.*s\nlog:\n%.*s\n", STR_ARG(bytes_all(&w.north.sent)),
+                STR_ARG(bytes_all(&w.south.sent)), STR_ARG(bytes_all(&w.log)));
     world_free(&w);
     bytes_free(&errors);
     return broken == NULL && what[0] == '\0' ? NULL : what;

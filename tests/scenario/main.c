@@ -1,12 +1,14 @@
-/* Plays scenario scripts against the session machine: both wires, time and servers in memory, no ports, no sleeps.
+/* Plays scenario scripts against the session machine: both wires, time and servers in memory, no ports, no
+ * sleeps.
  *
  *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]
  *
- * Run in the project's folder; without FILE it plays every script in tests/scenario. Every scenario is played as written; then
- * with all input one octet at a time, and cut in two at each single octet (bounded): the wires must be the same. Then with
- * something striking at such a cut: the sender is reset or closes, all fall silent, Postern is told to stop. Then once for each
- * allocation of the product with that one failing, and with all from there on failing. Whatever is said in these, nothing
- * crashes, leaks or hangs, and the oracle stays content.
+ * Run in the project's folder; without FILE it plays every script in tests/scenario. Every scenario is
+ * played as written; then with all input one octet at a time, and cut in two at each single octet (bounded):
+ * the wires must be the same. Then with something striking at such a cut: the sender is reset or closes, all
+ * fall silent, Postern is told to stop. Then once for each allocation of the product with that one failing,
+ * and with all from there on failing. Whatever is said in these, nothing crashes, leaks or hangs, and the
+ * oracle stays content.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -44,8 +46,11 @@ static void print_tail(struct str text)
 /* Plays a failed run again, keeping the transcript. */
 static void report(const struct play *failed, const char *how)
 {
-    struct play again = { .scenario = failed->scenario, .cut = failed->cut, .cut_at = failed->cut_at,
-                          .no_memory = failed->no_memory, .tells = true };
+    struct play again = { .scenario = failed->scenario,
+                          .cut = failed->cut,
+                          .cut_at = failed->cut_at,
+                          .no_memory = failed->no_memory,
+                          .tells = true };
 
     printf("FAILED: %s%s\n%.*s\n", failed->scenario->title, how, STR_ARG(bytes_all(&failed->failure)));
     if (options.brief)
@@ -65,8 +70,9 @@ static bool same_wires(struct play *a, struct play *b)
 static bool play_cut(struct play *as_written, enum cut cut, size_t at)
 {
     static const char *const how[] = {
-        [CUT_EVERYWHERE] = "one octet at a time", [CUT_ONCE] = "cut", [CUT_RESET] = "the sender is reset",
-        [CUT_CLOSE] = "the sender closes", [CUT_SILENCE] = "all fall silent", [CUT_DRAIN] = "drain",
+        [CUT_EVERYWHERE] = "one octet at a time", [CUT_ONCE] = "cut",
+        [CUT_RESET] = "the sender is reset",      [CUT_CLOSE] = "the sender closes",
+        [CUT_SILENCE] = "all fall silent",        [CUT_DRAIN] = "drain",
     };
     struct play p = { .scenario = as_written->scenario, .cut = cut, .cut_at = at };
     char text[80];
@@ -243,7 +249,8 @@ int main(int argc, char **argv)
     int status = 2;
 
     if (first == 0) {
-        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]\n",
+                argv[0]);
         return 2;
     }
     if (load_all(&script, argv + first, argc - first))

@@ -99,22 +99,15 @@ static void north_mail(struct oracle *o, const char *path)
 static void north_accepted(struct oracle *o, const struct awaited *to)
 {
     switch (to->kind) {
-    case AWAIT_MAIL:
-        north_mail(o, to->path);
-        break;
+    case AWAIT_MAIL: north_mail(o, to->path); break;
     case AWAIT_RCPT:
         need_transaction(o, "RCPT", false);
         paths_add(&o->rcpt, to->path);
         break;
-    case AWAIT_BDAT:
-        need_transaction(o, "BDAT", true);
-        break;
+    case AWAIT_BDAT: need_transaction(o, "BDAT", true); break;
     case AWAIT_HELO:
-    case AWAIT_RSET:
-        reset_transaction(o);
-        break;
-    default:
-        break;
+    case AWAIT_RSET: reset_transaction(o); break;
+    default: break;
     }
 }
 
@@ -197,8 +190,8 @@ void oracle_north_out(struct oracle *o, struct str out)
     conversation_replies(&o->n, out);
 }
 
-/* Nothing of the plain phase remains; whoever spoke before the handshake must greet again (T-3). With implicit TLS the
- * greeting is still to come.
+/* Nothing of the plain phase remains; whoever spoke before the handshake must greet again (T-3). With
+ * implicit TLS the greeting is still to come.
  */
 void oracle_north_tls(struct oracle *o)
 {

@@ -1,4 +1,6 @@
-/* What the oracle demands of the bytes that go south: commands (P-1, P-2, P-4, P-5, A-8) and bodies (A-2, F-1, F-2). */
+/* What the oracle demands of the bytes that go south: commands (P-1, P-2, P-4, P-5, A-8) and bodies (A-2,
+ * F-1, F-2).
+ */
 #include "oracle.h"
 
 #include <ctype.h>
@@ -12,8 +14,8 @@ enum { LINE_PLAIN = 510, LINE_WITH_PARAMETERS = 1000, HEADER_NAME = 80 };
 static const struct {
     const char *parameter, *keyword;
 } parameters[] = {
-    { "SIZE", "SIZE" }, { "BODY", "8BITMIME" }, { "SMTPUTF8", "SMTPUTF8" }, { "RET", "DSN" }, { "ENVID", "DSN" },
-    { "NOTIFY", "DSN" }, { "ORCPT", "DSN" }, { "AUTH", "AUTH" },
+    { "SIZE", "SIZE" }, { "BODY", "8BITMIME" }, { "SMTPUTF8", "SMTPUTF8" }, { "RET", "DSN" },
+    { "ENVID", "DSN" }, { "NOTIFY", "DSN" },    { "ORCPT", "DSN" },         { "AUTH", "AUTH" },
 };
 
 static bool is_offered(const struct oracle *o, const char *keyword)
@@ -82,9 +84,7 @@ static void judge_verb(struct oracle *o, enum awaited_kind kind, struct str line
         o->s_utf8 = false;
         judge_envelope(o, line, STR("MAIL FROM:<"));
         break;
-    case AWAIT_RCPT:
-        judge_envelope(o, line, STR("RCPT TO:<"));
-        break;
+    case AWAIT_RCPT: judge_envelope(o, line, STR("RCPT TO:<")); break;
     case AWAIT_DATA:
     case AWAIT_RSET:
     case AWAIT_QUIT:
@@ -97,8 +97,7 @@ static void judge_verb(struct oracle *o, enum awaited_kind kind, struct str line
         if (!str_eq(line, STR("NOOP")))
             oracle_object(o, "P-4: the back end was told \"%.*s\"", STR_ARG(line));
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -172,7 +171,9 @@ void oracle_judge_recipient(struct oracle *o, struct str path)
 
 /* ---- bodies ---- */
 
-/* Octets at s.p[i] that some parser takes for a line end; 0: none (F-2). A 0x85 within a UTF-8 character is not one. */
+/* Octets at s.p[i] that some parser takes for a line end; 0: none (F-2). A 0x85 within a UTF-8 character is
+ * not one.
+ */
 static size_t lenient_end(struct str s, size_t i)
 {
     unsigned char c = (unsigned char)s.p[i];
@@ -241,7 +242,8 @@ static size_t field_length(struct str s)
 /* header fields the proxy may add in front. */
 static bool may_add(struct str s)
 {
-    static const char *const names[] = { "Received:", "Authentication-Results:", "Received-SPF:", "ARC-", "X-Postern-" };
+    static const char *const names[] = { "Received:", "Authentication-Results:", "Received-SPF:", "ARC-",
+                                         "X-Postern-" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_istarts(s, str_of(names[i])))

@@ -577,8 +577,8 @@ static void pause_here(struct play *p, struct str rest)
 static void wire_is(struct play *p, struct wire *wire, struct str what)
 {
     static const char *const names[] = {
-        [WIRE_NONE] = "unused", [WIRE_ASKED] = "asked for", [WIRE_OPEN] = "open",
-        [WIRE_CLOSED] = "closed", [WIRE_RESET] = "reset", [WIRE_GONE] = "gone",
+        [WIRE_NONE] = "unused",   [WIRE_ASKED] = "asked for", [WIRE_OPEN] = "open",
+        [WIRE_CLOSED] = "closed", [WIRE_RESET] = "reset",     [WIRE_GONE] = "gone",
     };
     bool read;
 
@@ -659,7 +659,9 @@ static void set_listener(struct play *p, struct str text)
 static void set_admission(struct play *p, struct str text)
 {
     static const char *const names[] = {
-        [ADMIT] = "yes", [ADMIT_TOO_MANY] = "too many", [ADMIT_TOO_MANY_FROM_ADDRESS] = "too many from address",
+        [ADMIT] = "yes",
+        [ADMIT_TOO_MANY] = "too many",
+        [ADMIT_TOO_MANY_FROM_ADDRESS] = "too many from address",
         [ADMIT_DRAINING] = "draining",
     };
 
@@ -733,10 +735,10 @@ static struct wire *south(struct play *p)
 }
 
 enum row_kind {
-    SETTING,  /* before the session begins */
-    SEND,     /* gathered with its neighbours into one segment */
-    EVENT,    /* first everything sent so far must have been expected */
-    LOOK      /* changes nothing */
+    SETTING, /* before the session begins */
+    SEND,    /* gathered with its neighbours into one segment */
+    EVENT,   /* first everything sent so far must have been expected */
+    LOOK     /* changes nothing */
 };
 
 /* A row's word is followed by a blank or the end of the step; the first that fits is taken. */
@@ -875,7 +877,8 @@ static size_t log_lines(struct play *p, const char *pattern)
     return count;
 }
 
-/* L-1 and L-2: a last line for every connection, no message accepted without one, and printable ASCII only. */
+/* L-1 and L-2: a last line for every connection, no message accepted without one, and printable ASCII only.
+ */
 static void judge_log(struct play *p)
 {
     struct world *w = &p->world;
