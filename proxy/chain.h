@@ -46,7 +46,10 @@ bool pool_fits(const struct pool *, size_t n);
 bool pool_charge(struct pool *, size_t n);
 void pool_release(struct pool *, size_t n);
 
-enum chain_put { CHAIN_BUDGET, CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */ };
+enum chain_put {
+    CHAIN_BUDGET,
+    CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */
+};
 
 /* Copies `s` to the tail. False when the budget (or memory) does not allow it. */
 bool chain_put(struct chain *, struct pool *, struct str s, enum chain_put);

@@ -13,18 +13,18 @@ enum message_add { MESSAGE_OK, MESSAGE_NO_ROOM, MESSAGE_HEADER_TOO_LONG };
 
 struct message_store {
     struct pool *pool;
-    size_t header_max;      /* octets */
-    bool is_raw;            /* for BDAT: no stuffing */
-    char *header;           /* the header section, then (until it is complete) whatever follows */
+    size_t header_max; /* octets */
+    bool is_raw;       /* for BDAT: no stuffing */
+    char *header;      /* the header section, then (until it is complete) whatever follows */
     size_t header_n;
-    size_t header_size;     /* allocated; charged twice until it leaves */
-    bool header_left;       /* the memory kept for its copy was given back */
-    size_t scanned;         /* start of the first line not judged yet */
+    size_t header_size; /* allocated; charged twice until it leaves */
+    bool header_left;   /* the memory kept for its copy was given back */
+    size_t scanned;     /* start of the first line not judged yet */
     bool header_done;
-    bool at_line_start;     /* of the next body octet */
+    bool at_line_start; /* of the next body octet */
     struct chain body;
-    uint64_t size;          /* octets of the message, unstuffed */
-    char last[2];           /* its last two octets */
+    uint64_t size; /* octets of the message, unstuffed */
+    char last[2];  /* its last two octets */
 };
 
 void message_init(struct message_store *, struct pool *, size_t header_max, bool is_raw);

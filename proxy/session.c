@@ -22,7 +22,8 @@ static void settle(struct session *s);
  */
 enum { OUTPUT_CHUNKS = 4, RESERVE_CHUNKS = 3, CONNECTION = 4096 };
 _Static_assert(sizeof(struct session) + sizeof(struct transaction) + sizeof(struct backend) + AUTH_LINE_MAX +
-                       (OUTPUT_CHUNKS + RESERVE_CHUNKS) * CHUNK_SIZE + CONNECTION <= BUDGET_SESSION,
+                       (OUTPUT_CHUNKS + RESERVE_CHUNKS) * CHUNK_SIZE + CONNECTION <=
+                   BUDGET_SESSION,
                "BUDGET_SESSION covers a session at its worst");
 
 struct session *session_new(struct session_env *env, const struct session_peer *peer)

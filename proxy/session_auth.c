@@ -45,7 +45,8 @@ static void forget(struct session *s)
 /* The command as it will go south: printed again from what was parsed. */
 static bool keep_command(struct session *s, const struct command *c)
 {
-    struct str initial = c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
+    struct str initial =
+        c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
     size_t size = c->argument.n + initial.n + sizeof "AUTH  ";
     int n;
 

@@ -303,7 +303,10 @@ void end_judged(struct session *s, const struct verdict *v)
 
 /* ---- input ---- */
 
-enum { SLACK = 64 /* what the decoder may add: a CRLF, a held CR */, INPUT_ROOM = 16384 + SLACK /* most that one input brings */ };
+enum {
+    SLACK = 64 /* what the decoder may add: a CRLF, a held CR */,
+    INPUT_ROOM = 16384 + SLACK /* most that one input brings */
+};
 
 /* Nothing of the stream is on its way: then it may have one more input even over the budget, so that it always comes to its
  * end (BUDGET_SESSION counts that).
