@@ -7,10 +7,11 @@
 enum {
     BUDGET_WORKER = 4 << 20,     /* a worker without sessions: program, loop, read buffer, pools (tests/bench) */
     BUDGET_SUPERVISOR = 3 << 20, /* (tests/bench) */
-    BUDGET_SESSION = 104 << 10,  /* session, transaction, both streams, command line, replies, a stream's reserve (session.c) */
-    BUDGET_INPUT = 17 << 10,     /* input that the session does not take yet; the client's leg alone has any (stream.c) */
-    BUDGET_TLS = 68 << 10,       /* one TLS connection in its handshake, and a chunk of output (mbedTLS as in Debian) */
-    BUDGET_ADDRESS_ENTRY = 64    /* shared table of addresses (counts.c) */
+    BUDGET_SESSION =
+        104 << 10, /* session, transaction, both streams, command line, replies, a stream's reserve (session.c) */
+    BUDGET_INPUT = 17 << 10,  /* input that the session does not take yet; the client's leg alone has any (stream.c) */
+    BUDGET_TLS = 68 << 10,    /* one TLS connection in its handshake, and a chunk of output (mbedTLS as in Debian) */
+    BUDGET_ADDRESS_ENTRY = 32 /* in the row of each worker, a power of two of 16-octet places (counts.c) */
 };
 
 #endif

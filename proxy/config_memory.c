@@ -43,7 +43,7 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "sessions, both legs", sessions, BUDGET_SESSION + BUDGET_INPUT, true },
         { "TLS with clients", sessions, has_north_tls(config) ? BUDGET_TLS : 0, true },
         { "TLS with mail servers", sessions, has_south_tls(config) ? BUDGET_TLS : 0, true },
-        { "client addresses", sessions, BUDGET_ADDRESS_ENTRY, true },
+        { "client addresses, per worker", sessions, 2 * workers * BUDGET_ADDRESS_ENTRY, true },
         { "messages held for their verdict", 1, config->limits.message_memory, false },
         { "the same of old workers", 1, config->limits.message_memory, false },
         { "configuration, old and new", 2, config_store_size(&store), false },

@@ -41,7 +41,8 @@ def speed_rows(speeds):
         yield speed_row(speeds, name + ": messages/s", kind, "rate", "%.0f")
         yield speed_row(speeds, name + ": CPU s per 1000, middle", kind, "middle", "%.3f", "2.00 x HAProxy")
         yield speed_row(speeds, name + ": CPU s per 1000, all processes", kind, "all", "%.3f")
-        yield latency_row(speeds, name + ": added latency, alone, ms", "alone " + kind)
+    yield latency_row(speeds, "added latency of a message with a connection of its own, alone, ms", "alone one")
+    yield latency_row(speeds, "added latency of a message in an open connection, alone, ms", "alone all")
     yield tls_row(speeds, "STARTTLS, one message per connection: CPU s per 1000", "tls one")
     yield tls_row(speeds, "STARTTLS, ten messages per connection: CPU s per 1000", "tls ten")
 

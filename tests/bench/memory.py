@@ -127,7 +127,7 @@ def large_clients(sent):
 class Flight:
     """FLIGHT messages of FLIGHT_SIZE under way at once to a back end that reads slowly: the peak of the memory."""
 
-    settings = {"sessions": FLIGHT, "memory": "64M", "message_memory": "32M"}
+    settings = {"sessions": FLIGHT, "memory": "1G", "message_memory": "32M"}
 
     def __init__(self):
         fork = multiprocessing.get_context("fork")

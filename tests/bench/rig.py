@@ -64,7 +64,7 @@ class Program:
                 return
             except OSError:
                 if time.monotonic() > limit or self.process.poll() is not None:
-                    raise SystemExit("%s does not start:\n%s" % (self.process.args[0], (home / "log").read_text()))
+                    raise SystemExit("%s does not start:\n%s" % (self.process.args[0], (home / "log").read_text()[-2000:]))
                 time.sleep(0.05)
 
     def pids(self):
@@ -169,6 +169,7 @@ def postern(**settings):
 
 
 def budget(**settings):
-    """What `postern check` says these settings may need at worst, octets."""
+    """What `postern check` says these settings may need at worst, octets; without what a reload adds for its duration."""
     out = subprocess.run([binary(), "check", "-c", ini(**settings)], check=True, capture_output=True, text=True).stdout
-    return int(re.search(r"^#\s+sum\s+=\s+(\d+)k", out, re.M).group(1)) * 1024
+    rows = re.findall(r"^#\s+(\S.*?)\s+\d+ x\s+\d+ =\s+(\d+)k", out, re.M)
+    return sum(int(kilo) for name, kilo in rows if "old workers" not in name) * 1024

@@ -72,10 +72,8 @@ def alone_one_each(way):
     return way.measure(LATENCY_MESSAGES, lambda: smtp_source(way.endpoint, 1, LATENCY_MESSAGES, reuse=False))
 
 
-def alone_ten_each(way):
-    def source():
-        return sum(smtp_source(way.endpoint, 1, 10, reuse=True) for _ in range(LATENCY_MESSAGES // 10))
-    return way.measure(LATENCY_MESSAGES, source)
+def alone_all_in_one(way):
+    return way.measure(LATENCY_MESSAGES, lambda: smtp_source(way.endpoint, 1, LATENCY_MESSAGES, reuse=True))
 
 
 def over_tls(way, each):
@@ -89,7 +87,7 @@ def over_tls(way, each):
     return way.measure(TLS_MESSAGES, source)
 
 
-KINDS = {"one": one_each, "ten": ten_each, "alone one": alone_one_each, "alone ten": alone_ten_each}
+KINDS = {"one": one_each, "ten": ten_each, "alone one": alone_one_each, "alone all": alone_all_in_one}
 
 
 class Speeds:
