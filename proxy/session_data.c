@@ -418,11 +418,11 @@ size_t data_input(struct session *s, struct str in)
 {
     size_t used;
 
+    if (s->swallow_left == 0 && !make_room(s, in.n))
+        return 0;
     extend_time(s, in.n);
     if (s->swallow_left > 0)
         return swallow_input(s, in);
-    if (!make_room(s, in.n))
-        return 0;
     s->tx->wire_bytes += in.n;
     if (s->tx->doom.is_set && reads_without_end(s))
         return in.n;
