@@ -24,7 +24,7 @@ void *arena_take(struct arena *, size_t n);
 /* A copy of `s` in the arena; { NULL, 0 } when it does not fit. */
 struct str arena_copy(struct arena *, struct str s);
 
-/* printf into the arena, for %s %.*s %d %u %zu %llu %% alone; { NULL, 0 } when it does not fit or is none of these. */
+/* printf into the arena, for %s %.*s %d %u %llu %% alone; { NULL, 0 } when it does not fit or is none of these. */
 struct str arena_printf(struct arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -17,7 +17,9 @@ struct str {
 };
 
 /* A slice of a string literal, usable in initialisers: STR_INIT("x"), and as an expression: STR("x"). */
+/* clang-format off */
 #define STR_INIT(lit) { (lit), sizeof(lit) - 1 }
+/* clang-format on */
 #define STR(lit) ((struct str)STR_INIT(lit))
 
 /* For printf-like functions: printf("%.*s", STR_ARG(s)). Callers bound s.n well below INT_MAX. */

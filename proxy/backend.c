@@ -59,10 +59,8 @@ enum backend_event backend_failed(struct backend *b, const char *why)
 enum backend_event backend_expired(struct backend *b, uint64_t now)
 {
     static const char *const why[] = {
-        [BACKEND_CONNECTING] = "connect timed out",
-        [BACKEND_GREETING] = "no greeting in time",
-        [BACKEND_TLS] = "TLS handshake timed out",
-        [BACKEND_BODY] = "back end does not read the message",
+        [BACKEND_CONNECTING] = "connect timed out", [BACKEND_GREETING] = "no greeting in time",
+        [BACKEND_TLS] = "TLS handshake timed out",  [BACKEND_BODY] = "back end does not read the message",
         [BACKEND_BROKEN] = "out of memory",
     };
     const char *text = b->state < sizeof why / sizeof why[0] ? why[b->state] : NULL;
@@ -156,7 +154,10 @@ static void cap_limits(struct str rest, struct backend_caps *caps)
 
 static void cap_xclient(struct str rest, struct backend_caps *caps)
 {
-    static const struct { struct str name; unsigned bit; } rows[] = {
+    static const struct {
+        struct str name;
+        unsigned bit;
+    } rows[] = {
         { STR_INIT("ADDR"), XCLIENT_ADDR }, { STR_INIT("PORT"), XCLIENT_PORT },   { STR_INIT("NAME"), XCLIENT_NAME },
         { STR_INIT("HELO"), XCLIENT_HELO }, { STR_INIT("PROTO"), XCLIENT_PROTO }, { STR_INIT("LOGIN"), XCLIENT_LOGIN },
     };

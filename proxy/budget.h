@@ -1,17 +1,17 @@
 /* Memory worth counting: what one thing costs at worst, in octets. `postern check` multiplies these with the limits of
- * the ini and proves that the sum fits [limits] memory. Each figure is a bound kept by the code named beside it; a test
- * measures them (tests/unit/test_budget.c).
+ * the ini and proves that the sum fits [limits] memory. Each figure is a bound kept by the code named beside it.
  */
 #ifndef PROXY_BUDGET_H
 #define PROXY_BUDGET_H
 
 enum {
-    BUDGET_WORKER = 4 << 20,         /* a worker without sessions: program, loop, read buffer, pools (tests/bench) */
-    BUDGET_SUPERVISOR = 3 << 20,
-    BUDGET_SESSION = 24 << 10,       /* session, both streams, line buffer, back-end reader, output of both legs (session.c) */
-    BUDGET_INPUT = 32 << 10,         /* unconsumed input of one leg (stream.c); two legs */
-    BUDGET_TLS = 56 << 10,           /* one TLS connection in its handshake (mbedTLS, Debian's configuration) */
-    BUDGET_ADDRESS_ENTRY = 64        /* shared table of addresses (counts.c) */
+    BUDGET_WORKER = 4 << 20,     /* a worker without sessions: program, loop, read buffer, pools (tests/bench) */
+    BUDGET_SUPERVISOR = 3 << 20, /* (tests/bench) */
+    BUDGET_SESSION =
+        104 << 10, /* session, transaction, both streams, command line, replies, a stream's reserve (session.c) */
+    BUDGET_INPUT = 17 << 10,  /* input that the session does not take yet; the client's leg alone has any (stream.c) */
+    BUDGET_TLS = 68 << 10,    /* one TLS connection in its handshake, and a chunk of output (mbedTLS as in Debian) */
+    BUDGET_ADDRESS_ENTRY = 32 /* in the row of each worker, a power of two of 16-octet places (counts.c) */
 };
 
 #endif

@@ -38,6 +38,7 @@ struct chain {
 };
 
 void pool_init(struct pool *, size_t limit);
+/* Frees the spare chunks: at the end of the pool, or when it has rested and may be used again. */
 void pool_free(struct pool *);
 /* True when `n` more octets would fit the budget, put into a chain whose tail is full. */
 bool pool_fits(const struct pool *, size_t n);
@@ -45,7 +46,10 @@ bool pool_fits(const struct pool *, size_t n);
 bool pool_charge(struct pool *, size_t n);
 void pool_release(struct pool *, size_t n);
 
-enum chain_put { CHAIN_BUDGET, CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */ };
+enum chain_put {
+    CHAIN_BUDGET,
+    CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */
+};
 
 /* Copies `s` to the tail. False when the budget (or memory) does not allow it. */
 bool chain_put(struct chain *, struct pool *, struct str s, enum chain_put);

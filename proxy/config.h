@@ -17,8 +17,9 @@ enum {
     CONFIG_LISTENERS_MAX = 32,
     CONFIG_ROUTES_MAX = 256,
     CONFIG_CERTIFICATES_MAX = 32,
-    CONFIG_SERVERS_MAX = 8, /* per route */
-    CONFIG_LINE_MAX = 4096, /* octets of an ini line; a longer one is an error, never cut */
+    CONFIG_SERVERS_MAX = 8,         /* per route */
+    CONFIG_LINE_MAX = 4096,         /* octets of an ini line; a longer one is an error, never cut */
+    CONFIG_COMMAND_LINE_MAX = 4096, /* limits.command_line at most; the session has room for as much */
     EX_USAGE_ = 64,
     EX_DATA_ = 65,
     EX_CONFIG_ = 78
@@ -90,7 +91,6 @@ struct config {
     struct str user;        /* dropped to after the ports are bound, when started as root */
     /* [tls] */
     int tls_min; /* 0: TLS 1.2, 1: TLS 1.3 */
-    bool tls_tickets;
     /* [framing] */
     int framing;                   /* enum framing_mode */
     struct network_list normalise; /* clients whose framing is normalised whatever `framing` says */

@@ -328,9 +328,11 @@ static void check_relay_section(struct config_reading *r)
                  "accepted");
 }
 
-static void check_share(struct config_reading *r, struct config_instance *limits, const char *key, uint64_t value)
+/* `times` over: a header is held once as it came and once as it goes south (message.h). */
+static void check_share(struct config_reading *r, struct config_instance *limits, const char *key, uint64_t value,
+                        unsigned times)
 {
-    uint64_t share = r->config->limits.message_memory / r->config->workers;
+    uint64_t share = r->config->limits.message_memory / r->config->workers / times;
     char text[CONFIG_SIZE_MAX];
 
     if (value > share)
@@ -345,8 +347,8 @@ static void check_limits(struct config_reading *r)
 
     if (limits->errors_n > 0)
         return;
-    check_share(r, limits, "hold", r->config->limits.hold);
-    check_share(r, limits, "header_size", r->config->limits.header_size);
+    check_share(r, limits, "hold", r->config->limits.hold, 1);
+    check_share(r, limits, "header_size", r->config->limits.header_size, 2);
 }
 
 void config_check(struct config_reading *r)

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 9 };
+enum { ITEMS = 10 };
 
 struct item {
     const char *what;
@@ -29,8 +29,8 @@ static bool has_south_tls(const struct config *config)
     return false;
 }
 
-/* A reload runs new workers beside old ones that finish their sessions; sessions and messages are counted once,
- * since the limits hold for both together.
+/* A reload runs new workers beside old ones that finish their sessions. Sessions are counted once, since their limit holds
+ * for both together (counts.h); each generation has its own memory for messages.
  */
 static void list_items(const struct config *config, uint64_t workers, struct item item[ITEMS])
 {
@@ -40,11 +40,12 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "supervisor", 1, BUDGET_SUPERVISOR, false },
         { "workers", workers, BUDGET_WORKER, false },
         { "old workers during a reload", workers, BUDGET_WORKER, false },
-        { "sessions, both legs", sessions, BUDGET_SESSION + 2 * BUDGET_INPUT, true },
+        { "sessions, both legs", sessions, BUDGET_SESSION + BUDGET_INPUT, true },
         { "TLS with clients", sessions, has_north_tls(config) ? BUDGET_TLS : 0, true },
         { "TLS with mail servers", sessions, has_south_tls(config) ? BUDGET_TLS : 0, true },
-        { "client addresses", sessions, BUDGET_ADDRESS_ENTRY, true },
+        { "client addresses, per worker", sessions, 2 * workers * BUDGET_ADDRESS_ENTRY, true },
         { "messages held for their verdict", 1, config->limits.message_memory, false },
+        { "the same of old workers", 1, config->limits.message_memory, false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 

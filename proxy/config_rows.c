@@ -101,8 +101,6 @@ static const struct option certificate_rows[] = {
 static const struct option tls_rows[] = {
     { .section = "tls", .key = "min_version", .type = OPTION_CHOICE, .offset = CONFIG(tls_min), .preset = "1.2",
       .choices = tls_versions, .help = "The oldest TLS version, on both sides." },
-    { .section = "tls", .key = "tickets", .type = OPTION_BOOL, .offset = CONFIG(tls_tickets), .preset = "no",
-      .help = "Let clients resume sessions. Saves a signature; costs forward secrecy while a ticket key lives." },
 };
 
 static const struct option framing_rows[] = {
@@ -124,13 +122,13 @@ static const struct option auth_rows[] = {
 };
 
 static const struct option limits_rows[] = {
-    NUMBER("limits", "sessions", limits.sessions, "500", 1, 100000, "sessions",
+    NUMBER("limits", "sessions", limits.sessions, "300", 1, 100000, "sessions",
            "Clients at once, over all workers. More are answered 421."),
     NUMBER("limits", "sessions_per_address", limits.sessions_per_address, "20", 1, 100000, "sessions",
            "At once from one client address."),
     BYTES("memory", limits.memory, "160M", 16 * MEGA, 1024 * GIGA,
           "What all processes together may need at worst; 'postern check' proves that the other limits keep to it."),
-    BYTES("message_memory", limits.message_memory, "32M", MEGA, 1024 * GIGA,
+    BYTES("message_memory", limits.message_memory, "24M", MEGA, 1024 * GIGA,
           "The part of memory for messages that wait for their verdict, shared evenly by the workers."),
     BYTES("message_size", limits.message_size, "50M", 64 * KILO, 4 * GIGA,
           "The largest message, announced as SIZE. The mail server's own limit counts, too."),
@@ -144,8 +142,8 @@ static const struct option limits_rows[] = {
     NUMBER("limits", "transactions", limits.transactions, "1000", 1, 1000000, "transactions", "Per session."),
     NUMBER("limits", "hops", limits.hops, "100", 10, 1000, "Received fields",
            "A message with more is in a loop and refused (RFC 5321 6.3)."),
-    NUMBER("limits", "command_line", limits.command_line, "2048", 1024, 12288, "octets",
-           "The longest command line. 12288 is what the longest AUTH exchange may need (RFC 4954 4)."),
+    NUMBER("limits", "command_line", limits.command_line, "2048", 1024, CONFIG_COMMAND_LINE_MAX, "octets",
+           "The longest command line. Lines of an AUTH exchange may always have the 12288 octets of RFC 4954 4."),
     NUMBER("limits", "errors", limits.errors, "20", 1, 10000, "commands",
            "Refused commands after which a session is closed."),
     NUMBER("limits", "junk", limits.junk, "100", 1, 10000, "commands",

@@ -23,11 +23,11 @@ struct row {
 };
 
 struct counts {
-    struct place *place;        /* row after row: a mapping of its own */
-    uint32_t mask;              /* places of a row - 1 */
-    uint64_t seed;              /* so that nobody can aim addresses at one place */
+    struct place *place; /* row after row: a mapping of its own */
+    uint32_t mask;       /* places of a row - 1 */
+    uint64_t seed;       /* so that nobody can aim addresses at one place */
     uint64_t listener_name[COUNTS_LISTENERS];
-    _Atomic unsigned rows;      /* the first so many have been used: sums stop there */
+    _Atomic unsigned rows; /* the first so many have been used: sums stop there */
     struct row row[COUNTS_ROWS];
 };
 
@@ -235,6 +235,13 @@ static void use_row(struct counts *c, unsigned row)
         continue;
 }
 
+void counts_leave_address(struct counts *c, unsigned row, struct counted *counted)
+{
+    if (counted->place != NO_PLACE)
+        atomic_fetch_sub(&c->place[row_start(c, row) + counted->place].n, 1);
+    counted->place = NO_PLACE;
+}
+
 enum admission counts_enter(struct counts *c, unsigned row, unsigned listener, const struct address *address,
                             const struct counts_limits *limits, struct counted *counted)
 {
@@ -254,10 +261,9 @@ enum admission counts_enter(struct counts *c, unsigned row, unsigned listener, c
     return answer;
 }
 
-void counts_leave(struct counts *c, unsigned row, const struct counted *counted)
+void counts_leave(struct counts *c, unsigned row, struct counted *counted)
 {
-    if (counted->place != NO_PLACE)
-        atomic_fetch_sub(&c->place[row_start(c, row) + counted->place].n, 1);
+    counts_leave_address(c, row, counted);
     atomic_fetch_sub(&c->row[row].listener[counted->listener], 1);
     atomic_fetch_sub(&c->row[row].total, 1);
 }

@@ -17,8 +17,8 @@
 #include "session.h"
 
 enum {
-    COUNTS_ROWS = 160,          /* worker processes at once, those finishing their sessions after a reload included */
-    COUNTS_LISTENERS = 64       /* names remembered over reloads */
+    COUNTS_ROWS = 160,    /* worker processes at once, those finishing their sessions after a reload included */
+    COUNTS_LISTENERS = 64 /* names remembered over reloads */
 };
 
 struct counts;
@@ -26,7 +26,7 @@ struct counts;
 /* A session's place in the counts; the caller keeps it and gives it back. */
 struct counted {
     unsigned listener;
-    uint32_t place;             /* of the address in the row, or UINT32_MAX: not counted */
+    uint32_t place; /* of the address in the row, or UINT32_MAX: not counted */
 };
 
 struct counts_limits {
@@ -48,7 +48,9 @@ void counts_clear(struct counts *, unsigned row);
 /* Counts one more session in, or says why not; on ADMIT `*counted` is to be given to counts_leave later. */
 enum admission counts_enter(struct counts *, unsigned row, unsigned listener, const struct address *,
                             const struct counts_limits *, struct counted *counted);
-void counts_leave(struct counts *, unsigned row, const struct counted *);
+void counts_leave(struct counts *, unsigned row, struct counted *);
+/* The client has left in order, and only the back end's good-bye is awaited: its address may have another session. */
+void counts_leave_address(struct counts *, unsigned row, struct counted *);
 
 /* Sums over all rows. */
 uint64_t counts_total(const struct counts *);

@@ -13,6 +13,9 @@ struct log {
     enum log_level threshold;
     struct log_sink sink;
     int64_t now_ms;
+    int64_t printed_second; /* what `printed` shows; many lines are of the same one */
+    char printed[64];
+    size_t printed_n;
     enum log_level level;      /* of the line being built */
     bool skipped;              /* the line being built is below the threshold */
     uint64_t dropped;          /* lines lost since the start */
@@ -55,21 +58,35 @@ bool log_enabled(const struct log *log, enum log_level level)
     return level <= log->threshold;
 }
 
+static void print_second(struct log *log, int64_t second)
+{
+    time_t seconds = (time_t)second;
+    struct tm tm = { 0 };
+    int n;
+
+    gmtime_r(&seconds, &tm);
+    n = snprintf(log->printed, sizeof log->printed, "%04d-%02d-%02dT%02d:%02d:%02d.000Z", tm.tm_year + 1900,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    log->printed_n = (size_t)n;
+    log->printed_second = second;
+}
+
 /* RFC 3339, UTC, with milliseconds. Years beyond four digits cannot come from a sane clock and are shown as they
  * are.
  */
 static void put_time(struct log *log)
 {
     int64_t ms = log->now_ms % 1000;
-    time_t seconds = (time_t)(log->now_ms / 1000);
-    struct tm tm = { 0 };
-    char text[64];
-    int n;
+    char *digits;
 
-    gmtime_r(&seconds, &tm);
-    n = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                 tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms < 0 ? 0 : ms));
-    log_line_str(&log->line, "time", str_from(text, (size_t)n));
+    if (log->printed_n == 0 || log->printed_second != log->now_ms / 1000)
+        print_second(log, log->now_ms / 1000);
+    digits = log->printed + log->printed_n - 4;
+    ms = ms < 0 ? 0 : ms;
+    digits[0] = (char)('0' + ms / 100);
+    digits[1] = (char)('0' + ms / 10 % 10);
+    digits[2] = (char)('0' + ms % 10);
+    log_line_str(&log->line, "time", str_from(log->printed, log->printed_n));
 }
 
 void log_begin(struct log *log, enum log_level level, const char *event)

@@ -1,7 +1,5 @@
 #include "log_line.h"
 
-#include <stdio.h>
-
 /* Kept free for the end of the line: ,"truncated":true}\n */
 enum { END_ROOM = 24 };
 
@@ -45,9 +43,13 @@ static size_t escape(char *out, size_t max, struct str value)
 
     for (size_t i = 0; i < value.n; i++) {
         char octet[8];
-        size_t len = escape_octet(octet, value.p[i]);
-        size_t tail = i + 1 < value.n ? 3 : 0;
+        size_t tail = i + 1 < value.n ? 3 : 0, len;
 
+        if ((value.p[i] == ' ' || is_plain(value.p[i])) && n + 1 + tail <= max) {
+            out[n++] = value.p[i];
+            continue;
+        }
+        len = escape_octet(octet, value.p[i]);
         if (n + len + tail > max) {
             memcpy(out + n, "...", 3);
             return n + 3;
@@ -100,17 +102,25 @@ void log_line_str(struct log_line *line, const char *key, struct str value)
 {
     char text[LOG_VALUE_MAX];
     bool quoted = line->format == LOG_JSON || needs_quotes(value);
-    size_t n = escape(text, sizeof text, value);
 
-    append_field(line, key, text, n, quoted);
+    if (!quoted && value.n <= sizeof text) /* the usual case: nothing in it is escaped */
+        append_field(line, key, value.p, value.n, false);
+    else
+        append_field(line, key, text, escape(text, sizeof text, value), quoted);
 }
 
 void log_line_num(struct log_line *line, const char *key, int64_t value)
 {
     char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)value);
+    char *at = text + sizeof text;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
 
-    append_field(line, key, text, (size_t)n, false);
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    append_field(line, key, at, (size_t)(text + sizeof text - at), false);
 }
 
 struct str log_line_end(struct log_line *line)

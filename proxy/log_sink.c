@@ -49,12 +49,14 @@ int log_open_sink(enum log_target target)
 
 void log_sink_init(struct log_sink *sink, enum log_target target, int fd)
 {
-    struct stat st;
+    struct stat st = { 0 };
     int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
 
     *sink = (struct log_sink){ .fd = fd, .target = target };
-    sink->is_nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
-    sink->is_socket = fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    if (fd >= 0 && fstat(fd, &st) != 0)
+        st.st_mode = 0;
+    sink->is_nonblocking = (flags >= 0 && (flags & O_NONBLOCK) != 0) || S_ISREG(st.st_mode);
+    sink->is_socket = S_ISSOCK(st.st_mode);
 }
 
 /* The system's logger may have been restarted since: the socket is connected again, once a call. */

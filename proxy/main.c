@@ -15,8 +15,8 @@
 struct subcommand {
     const char *name;
     int (*run)(int argc, char **argv, const struct subcommand *);
-    const char *help;           /* one line */
-    const char *usage;          /* printed by --help and after wrong use */
+    const char *help;  /* one line */
+    const char *usage; /* printed by --help and after wrong use */
 };
 
 static int help(const struct subcommand *self)

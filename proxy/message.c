@@ -18,7 +18,7 @@ void message_free(struct message_store *m)
 {
     free(m->header);
     if (m->header_size > 0)
-        pool_release(m->pool, m->header_size);
+        pool_release(m->pool, m->header_left ? m->header_size : 2 * m->header_size);
     chain_clear(&m->body);
     *m = (struct message_store){ 0 };
 }
@@ -26,6 +26,14 @@ void message_free(struct message_store *m)
 struct str message_header(const struct message_store *m)
 {
     return str_from(m->header, m->header_n);
+}
+
+void message_header_leaves(struct message_store *m)
+{
+    if (m->header_left || m->header_size == 0)
+        return;
+    m->header_left = true;
+    pool_release(m->pool, m->header_size);
 }
 
 struct body_sink {
@@ -48,6 +56,7 @@ static enum message_add add_body(struct message_store *m, struct str bytes, enum
     return fitted ? MESSAGE_OK : MESSAGE_NO_ROOM;
 }
 
+/* A header counts twice: once as it is kept, and once for the copy of it that goes south. */
 static enum message_add header_grow(struct message_store *m, size_t n)
 {
     size_t size = m->header_size > 0 ? m->header_size : HEADER_ROOM_MIN;
@@ -57,11 +66,11 @@ static enum message_add header_grow(struct message_store *m, size_t n)
         size *= 2;
     if (size == m->header_size)
         return MESSAGE_OK;
-    if (!pool_charge(m->pool, size - m->header_size))
+    if (!pool_charge(m->pool, 2 * (size - m->header_size)))
         return MESSAGE_NO_ROOM;
     header = realloc(m->header, size);
     if (header == NULL) {
-        pool_release(m->pool, size - m->header_size);
+        pool_release(m->pool, 2 * (size - m->header_size));
         return MESSAGE_NO_ROOM;
     }
     m->header = header;
@@ -72,7 +81,7 @@ static enum message_add header_grow(struct message_store *m, size_t n)
 /* The header ends at `n`; what was read behind it is body. */
 static enum message_add header_ends(struct message_store *m, size_t n, enum chain_put how)
 {
-    struct str rest = str_from(m->header + n, m->header_n - n);
+    struct str rest = n < m->header_n ? str_from(m->header + n, m->header_n - n) : STR("");
 
     m->header_done = true;
     m->header_n = n;

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 struct notify {
-    int fd;                     /* -1: nobody listens */
-    uint64_t watchdog_ms;       /* WATCHDOG=1 is due this often; 0: never */
+    int fd;               /* -1: nobody listens */
+    uint64_t watchdog_ms; /* WATCHDOG=1 is due this often; 0: never */
 };
 
 void notify_open(struct notify *);

@@ -11,8 +11,8 @@ enum { BACKLOG = 1024 };
 
 struct bound_port {
     struct endpoint endpoint;
-    size_t listener;            /* its index in the configuration */
-    int *fd;                    /* one per worker */
+    size_t listener; /* its index in the configuration */
+    int *fd;         /* one per worker */
 };
 
 static socklen_t socket_address(const struct endpoint *endpoint, struct sockaddr_storage *out)
@@ -194,8 +194,8 @@ size_t ports_of_worker(const struct ports *ports, unsigned slot, const struct co
             if (j != slot)
                 close(port->fd[j]);
         if (n < max)
-            out[n++] = (struct worker_port){ port->fd[slot], &config->listeners[port->listener],
-                                             counted_as[port->listener] };
+            out[n++] =
+                (struct worker_port){ port->fd[slot], &config->listeners[port->listener], counted_as[port->listener] };
     }
     return n;
 }

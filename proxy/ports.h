@@ -13,7 +13,7 @@
 struct ports {
     struct bound_port *item;
     size_t n;
-    unsigned sockets;           /* per port: one per worker */
+    unsigned sockets; /* per port: one per worker */
 };
 
 /* Binds what `config` names. Ports that `old` (may be NULL) has open already are taken over from it; on failure `old` is as

@@ -51,15 +51,16 @@ bool identity_find(struct str user, struct identity *id, FILE *errors)
     return false;
 }
 
+/* libuv keeps a descriptor of "/" in reserve, to turn clients away with: so it must be readable. */
 int empty_root_open(void)
 {
     char path[] = "/tmp/postern.XXXXXX";
-    int fd;
+    int fd = -1;
 
     if (mkdtemp(path) == NULL)
         return open("/var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    chmod(path, 0555); /* libuv keeps a descriptor of "/" in reserve, to turn clients away with when there are no others */
-    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (chmod(path, 0555) == 0)
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     rmdir(path);
     return fd;
 }

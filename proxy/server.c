@@ -16,7 +16,7 @@ enum {
     CHECK_FILES_MS = 30000,
     DAY_S = 86400,
     WARN_AHEAD_S = 15 * DAY_S - 1,
-    HUNG_AFTER_MS = 5000,           /* beyond timeouts.drain */
+    HUNG_AFTER_MS = 5000, /* beyond timeouts.drain */
     RELOAD_RETRY_MS = 1000,
     DESCRIPTORS_BESIDE_SESSIONS = 128
 };
@@ -98,7 +98,7 @@ static void take_over(struct supervisor *s)
     workers_start_all(s);
 }
 
-void server_taken_over(struct supervisor *s)
+static void taken_over(struct supervisor *s)
 {
     s->is_taking_over = false;
     ports_close(&s->gone, &s->ports);
@@ -107,12 +107,21 @@ void server_taken_over(struct supervisor *s)
     notify_say(&s->notify, "READY=1");
 }
 
+static void set_log_time(const struct supervisor *s)
+{
+    struct timespec wall;
+
+    clock_gettime(CLOCK_REALTIME, &wall);
+    log_set_time(s->log, (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000);
+}
+
 /* The log may have changed its place, form or threshold. */
 static bool open_log(struct supervisor *s, const struct config *config)
 {
     int fd = log_open_sink((enum log_target)config->log_target);
-    struct log *log = fd < 0 ? NULL : log_new((enum log_format)config->log_format, (enum log_target)config->log_target,
-                                              (enum log_level)config->log_level, fd);
+    struct log *log = fd < 0 ? NULL
+                             : log_new((enum log_format)config->log_format, (enum log_target)config->log_target,
+                                       (enum log_level)config->log_level, fd);
 
     if (log == NULL) {
         if (fd > STDERR_FILENO)
@@ -126,6 +135,7 @@ static bool open_log(struct supervisor *s, const struct config *config)
         close(s->log_fd);
     s->log = log;
     s->log_fd = fd;
+    set_log_time(s);
     return true;
 }
 
@@ -247,7 +257,7 @@ static void heed_signals(struct supervisor *s, uint64_t now)
 {
     if (a_child_ended) {
         a_child_ended = 0;
-        workers_reap(s, now);
+        workers_reap(s);
     }
     if (is_told_to_stop) {
         is_told_to_stop = 0;
@@ -296,14 +306,6 @@ static int until_next(const struct supervisor *s, uint64_t now)
     return next > now ? (int)(next - now) : 0;
 }
 
-static void set_log_time(const struct supervisor *s)
-{
-    struct timespec wall;
-
-    clock_gettime(CLOCK_REALTIME, &wall);
-    log_set_time(s->log, (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000);
-}
-
 static void serve(struct supervisor *s)
 {
     uint64_t now = server_now();
@@ -318,6 +320,8 @@ static void serve(struct supervisor *s)
         now = server_now();
         set_log_time(s);
         heed_signals(s, now);
+        if (s->is_taking_over && !s->is_stopping && workers_are_ready(s))
+            taken_over(s);
     }
 }
 
@@ -329,8 +333,6 @@ static void raise_descriptor_limit(const struct supervisor *s)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
-    if (geteuid() == 0 && limit.rlim_max < wanted)
-        limit.rlim_max = wanted;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_say(s->log, LOG_WARN, "start", "[limits] sessions may need %llu descriptors, but the system grants %llu",
@@ -366,6 +368,8 @@ static void finish(struct supervisor *s)
 {
     ports_close(&s->ports, NULL);
     counts_free(s->counts);
+    if (s->empty_root >= 0)
+        close(s->empty_root);
     setup_free(&s->setup);
     notify_close(&s->notify);
     if (s->log != NULL)

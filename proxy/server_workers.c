@@ -13,8 +13,7 @@
 #include "worker.h"
 
 enum {
-    STEADY_MS = 10000,          /* a worker that lived this long did not die of its start */
-    BACK_OFF_MS = 1000
+    BACK_OFF_MS = 1000 /* from one start of a slot's worker to the next, at least */
 };
 
 /* ---- in the child ---- */
@@ -74,6 +73,8 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
     start.ports = ports_of_worker(&s->ports, slot, s->setup.config, s->counted_as, port, sizeof port / sizeof port[0]);
     if (!give_up_privileges(s, supervisor))
         return EXIT_FAILURE;
+    if (s->empty_root >= 0)
+        close(s->empty_root);
     return worker_run(&start);
 }
 
@@ -106,7 +107,8 @@ static bool start_worker(struct supervisor *s, unsigned slot, uint64_t now)
     if (row == COUNTS_ROWS || pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0)
         return false;
     log_flush(s->log); /* or both would write it */
-    s->process[row] = (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
+    s->process[row] =
+        (struct process){ .slot = slot, .generation = s->generation, .ready_fd = ready[0], .started = now };
     pid = fork();
     if (pid == 0)
         exit(run_child(s, row, ready[1], supervisor));
@@ -154,7 +156,7 @@ static void log_end_of(struct supervisor *s, const struct process *p, int status
         log_say(s->log, LOG_INFO, "worker", "worker %u (process %d) has finished", p->slot, (int)p->pid);
 }
 
-static void on_end(struct supervisor *s, unsigned row, int status, uint64_t now)
+static void on_end(struct supervisor *s, unsigned row, int status)
 {
     struct process *p = &s->process[row];
 
@@ -163,11 +165,11 @@ static void on_end(struct supervisor *s, unsigned row, int status, uint64_t now)
         close(p->ready_fd);
     counts_clear(s->counts, row);
     if (p->generation == s->generation && !s->is_stopping)
-        s->start_at[p->slot] = now - p->started >= STEADY_MS ? now : now + BACK_OFF_MS;
+        s->start_at[p->slot] = p->started + BACK_OFF_MS; /* mostly past: at once */
     *p = (struct process){ .ready_fd = -1 };
 }
 
-void workers_reap(struct supervisor *s, uint64_t now)
+void workers_reap(struct supervisor *s)
 {
     int status;
     pid_t pid;
@@ -175,12 +177,12 @@ void workers_reap(struct supervisor *s, uint64_t now)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (unsigned row = 0; row < COUNTS_ROWS; row++)
             if (s->process[row].pid == pid)
-                on_end(s, row, status, now);
+                on_end(s, row, status);
 }
 
 /* ---- ready ---- */
 
-static bool all_are_ready(const struct supervisor *s)
+bool workers_are_ready(const struct supervisor *s)
 {
     unsigned n = 0;
 
@@ -189,31 +191,34 @@ static bool all_are_ready(const struct supervisor *s)
     return n == s->workers;
 }
 
-static void read_ready(struct supervisor *s, struct process *p)
+static void read_ready(struct process *p)
 {
     char octet;
 
     p->is_ready = read(p->ready_fd, &octet, 1) == 1;
     close(p->ready_fd);
     p->ready_fd = -1;
-    if (p->is_ready && s->is_taking_over && !s->is_stopping && all_are_ready(s))
-        server_taken_over(s);
 }
 
 void workers_poll(struct supervisor *s, int timeout_ms)
 {
     struct pollfd fd[COUNTS_ROWS];
+    struct process *of[COUNTS_ROWS];
     struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+    nfds_t n = 0; /* as few as there are: more than RLIMIT_NOFILE is an error, whatever they hold */
     sigset_t none;
 
     for (unsigned row = 0; row < COUNTS_ROWS; row++)
-        fd[row] = (struct pollfd){ .fd = s->process[row].ready_fd, .events = POLLIN }; /* -1 is passed over */
+        if (s->process[row].ready_fd >= 0) {
+            of[n] = &s->process[row];
+            fd[n++] = (struct pollfd){ .fd = s->process[row].ready_fd, .events = POLLIN };
+        }
     sigemptyset(&none);
-    if (ppoll(fd, COUNTS_ROWS, &timeout, &none) <= 0)
+    if (ppoll(fd, n, &timeout, &none) <= 0)
         return;
-    for (unsigned row = 0; row < COUNTS_ROWS; row++)
-        if (fd[row].revents != 0)
-            read_ready(s, &s->process[row]);
+    for (nfds_t i = 0; i < n; i++)
+        if (fd[i].revents != 0)
+            read_ready(of[i]);
 }
 
 /* ---- orders ---- */

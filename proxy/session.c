@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "budget.h"
 #include "session_state.h"
 
 #define NEVER UINT64_MAX
@@ -16,6 +17,15 @@ static void begin(struct session *s)
 
 static void settle(struct session *s);
 
+/* What `postern check` counts for a session: its structs, a command line of AUTH, replies and commands not yet written, one input
+ * of a stream over the budget; and connection and streams, which the worker adds.
+ */
+enum { OUTPUT_CHUNKS = 4, RESERVE_CHUNKS = 3, CONNECTION = 4096 };
+_Static_assert(sizeof(struct session) + sizeof(struct transaction) + sizeof(struct backend) + AUTH_LINE_MAX +
+                       (OUTPUT_CHUNKS + RESERVE_CHUNKS) * CHUNK_SIZE + CONNECTION <=
+                   BUDGET_SESSION,
+               "BUDGET_SESSION covers a session at its worst");
+
 struct session *session_new(struct session_env *env, const struct session_peer *peer)
 {
     struct session *s = calloc(1, sizeof *s);
@@ -26,7 +36,7 @@ struct session *session_new(struct session_env *env, const struct session_peer *
     s->peer = *peer;
     s->begun_at = env->now;
     s->wants.deadline = NEVER;
-    line_init(&s->lines, env->config->limits.command_line);
+    line_init(&s->lines, (size_t)env->config->limits.command_line);
     if (peer->listener->tls == LISTEN_TLS_IMPLICIT) {
         await_client(s, WAIT_TLS);
         s->wants.north.start_tls = true;
@@ -264,7 +274,7 @@ void session_north_secured(struct session *s, const struct tls_facts *tls)
     s->offered = 0;
     s->helo_n = 0;
     line_free(&s->lines);
-    line_init(&s->lines, s->env->config->limits.command_line);
+    line_init(&s->lines, (size_t)s->env->config->limits.command_line);
     transaction_drop(s);
     south_quit(s);
     await_client(s, WAIT_COMMAND);

@@ -45,7 +45,8 @@ static void forget(struct session *s)
 /* The command as it will go south: printed again from what was parsed. */
 static bool keep_command(struct session *s, const struct command *c)
 {
-    struct str initial = c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
+    struct str initial =
+        c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
     size_t size = c->argument.n + initial.n + sizeof "AUTH  ";
     int n;
 
@@ -126,10 +127,15 @@ static bool is_base64(struct str text)
 }
 
 /* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back end hears
- * nothing that was not checked.
+ * nothing that was not checked. When the back end was lost meanwhile this line still belongs to the exchange: it is no
+ * command, and nothing for the log.
  */
 void on_auth_line(struct session *s, struct str line)
 {
+    if (s->backend == NULL) {
+        auth_failed(s);
+        return;
+    }
     s->pending = PENDING_AUTH;
     await_client(s, WAIT_BACKEND);
     backend_auth(s->backend, is_base64(line) ? line : STR("*"), s->env->now);
@@ -138,7 +144,7 @@ void on_auth_line(struct session *s, struct str line)
 static void authenticated(struct session *s, const struct reply *reply)
 {
     s->is_authenticated = true;
-    s->lines.max = s->env->config->limits.command_line;
+    s->lines.max = (size_t)s->env->config->limits.command_line;
     say_reply(s, reply);
     log_begin(s->env->log, LOG_INFO, "authenticated");
     log_str(s->env->log, "id", session_id(s));

@@ -20,7 +20,7 @@ static void receiving_begin(struct session *s)
 
     tx->receiving = true;
     data_init(&tx->decoder, tx->used_bdat, is_binary, normalises(s));
-    message_init(&tx->message, &s->env->messages, s->env->config->limits.header_size, is_binary);
+    message_init(&tx->message, &s->env->messages, (size_t)s->env->config->limits.header_size, is_binary);
 }
 
 /* no accepted recipient, no message. A doomed transaction ends here (P-13). True when DATA cannot go on. */
@@ -116,6 +116,7 @@ void do_bdat(struct session *s, struct command *c, struct str line)
     if (s->peer.listener->require_tls && !s->is_tls) {
         swallow(s, c->bdat.size, &bdat_in_clear);
     } else if (tx == NULL || tx->recipients == 0) {
+        transaction_drop(s); /* P-13: a failed BDAT leaves nothing, RFC 3030 3 calls its state indeterminate */
         swallow(s, c->bdat.size, &bdat_out_of_order);
     } else if (c->bdat.size > s->env->config->limits.message_size) {
         transaction_drop(s);
@@ -302,6 +303,19 @@ void end_judged(struct session *s, const struct verdict *v)
 
 /* ---- input ---- */
 
+enum {
+    SLACK = 64 /* what the decoder may add: a CRLF, a held CR */,
+    INPUT_ROOM = 16384 + SLACK /* most that one input brings */
+};
+
+/* Nothing of the stream is on its way: then it may have one more input even over the budget, so that it always comes to its
+ * end (BUDGET_SESSION counts that).
+ */
+static bool stream_is_dry(const struct session *s)
+{
+    return s->tx->message.body.n + s->wants.south.out.n == 0;
+}
+
 bool data_may_read(const struct session *s)
 {
     const struct transaction *tx = s->tx;
@@ -309,9 +323,9 @@ bool data_may_read(const struct session *s)
     if (tx == NULL || tx->doom.is_set) /* swallowing */
         return true;
     if (tx->flow == FLOW_ASKED || tx->flow == FLOW_OPEN)
-        return !stream_is_full(s);
+        return !stream_is_full(s) && (stream_is_dry(s) || pool_fits(&s->env->messages, INPUT_ROOM));
     if (tx->headers_pending)
-        return !has_outgrown_hold(s) && pool_fits(&s->env->messages, OUT_HIGH);
+        return !has_outgrown_hold(s) && pool_fits(&s->env->messages, INPUT_ROOM);
     return true;
 }
 
@@ -333,7 +347,7 @@ static bool make_room(struct session *s, size_t n)
 {
     struct transaction *tx = s->tx;
 
-    if (tx->doom.is_set || tx->flow != FLOW_HELD || pool_fits(&s->env->messages, n + 64))
+    if (tx->doom.is_set || tx->flow != FLOW_HELD || pool_fits(&s->env->messages, n + SLACK))
         return true;
     if (tx->headers_judged) {
         stream_begin(s);
@@ -349,7 +363,7 @@ static bool reads_without_end(struct session *s)
 {
     uint64_t limit = s->env->config->limits.message_size;
 
-    if (s->tx->wire_bytes <= 2 * limit + 2 * OUT_HIGH)
+    if (s->tx->wire_bytes <= 2 * limit + 2 * INPUT_ROOM)
         return false;
     finish_refused(s);
     leave(s, "endless message");
@@ -375,7 +389,6 @@ static size_t decode(struct session *s, struct str in)
         if (event == DATA_NEED)
             break;
     }
-    deliver_continue(s); /* what streams goes on at once: nobody else would call while the south wire is idle */
     return total;
 }
 

@@ -49,6 +49,7 @@ static bool put_front(struct session *s, struct chain *out)
     if (tx->front_sent)
         return true;
     tx->front_sent = true;
+    message_header_leaves(&tx->message);
     return chain_put(out, &s->env->messages, str_from(received, n), CHAIN_FORCE) &&
            trace_put_header(message_header(&tx->message), s->env->config->authserv_id, tx->message.is_raw, out,
                             &s->env->messages, &tx->removed_results);
@@ -89,7 +90,8 @@ static void continue_bdat(struct session *s)
     struct transaction *tx = s->tx;
     struct chain piece = { 0 };
 
-    if (tx->bdat_under_way || (!tx->accepted && tx->message.body.n < BDAT_PIECE))
+    if (tx->bdat_under_way ||
+        (!tx->accepted && tx->message.body.n < BDAT_PIECE && pool_fits(&s->env->messages, BDAT_PIECE)))
         return;
     if (!put_front(s, &piece)) {
         chain_clear(&piece);

@@ -160,8 +160,12 @@ static bool is_over_recipient_limit(const struct session *s)
 static void refuse_too_many(struct session *s)
 {
     enum { PATIENCE = 10 };
+    const struct reply reply = { 452, STR("4.5.3"), STR("Too many recipients") };
 
-    say(s, 452, "4.5.3", "Too many recipients");
+    if (!s->tx->is_full) /* one line tells it all, however many follow */
+        log_refusal(s, &reply, "limits.recipients", STR("too many recipients"));
+    s->tx->is_full = true;
+    say_reply(s, &reply);
     if (++s->tx->refused_recipients > PATIENCE * s->env->config->limits.recipients)
         leave_with(s, "4.7.0", "Too many recipients", "too many recipients");
 }
@@ -203,6 +207,16 @@ void rcpt_failed(struct session *s)
     refuse_reply(s, &reply, s->tx->doom.check, str_of(s->tx->doom.reason));
 }
 
+/* The sender comes back with this recipient in a transaction of its own, as RFC 5321 4.5.3.1.10 has it; no error of its. */
+static void refuse_other_route(struct session *s)
+{
+    const struct reply reply = { 452, STR("4.5.3"), STR("Recipient goes to another server, send separately") };
+
+    s->tx->refused_recipients++;
+    log_refusal(s, &reply, "route", STR("one mail server per transaction"));
+    say_reply(s, &reply);
+}
+
 void rcpt_judged(struct session *s, const struct verdict *v)
 {
     struct transaction *tx = s->tx;
@@ -218,8 +232,7 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     if (tx->doom.is_set) {
         rcpt_failed(s);
     } else if (tx->route != NULL && tx->route != route) { /* one back end per transaction */
-        say(s, 452, "4.5.3", "Recipient goes to another server, send separately");
-        tx->refused_recipients++;
+        refuse_other_route(s);
     } else {
         tx->route = route;
         s->pending = PENDING_RCPT;

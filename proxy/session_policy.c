@@ -51,7 +51,7 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     e->is_smtputf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0;
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
-    e->rcpt_accepted = tx->recipients;
+    e->rcpt_accepted = (size_t)tx->recipients;
     e->declared_size = tx->mail.mail.size;
 }
 

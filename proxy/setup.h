@@ -10,10 +10,10 @@
 
 struct setup {
     struct config *config;
-    struct tls_server *tls;          /* NULL without certificates */
-    struct tls_client **tls_client;  /* one per route; NULL where TLS is off */
-    struct identity identity;        /* of the workers */
-    uint64_t stamp;                  /* tls_files_stamp when they were loaded */
+    struct tls_server *tls;         /* NULL without certificates */
+    struct tls_client **tls_client; /* one per route; NULL where TLS is off */
+    struct identity identity;       /* of the workers */
+    uint64_t stamp;                 /* tls_files_stamp when they were loaded */
 };
 
 bool setup_load(struct setup *, const char *path, FILE *errors);

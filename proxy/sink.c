@@ -17,7 +17,7 @@ enum { SEATS = 512, IN_OCTETS = 32768 };
 
 struct seat {
     int fd;
-    bool at_end;                /* the guest has sent its last byte */
+    bool at_end; /* the guest has sent its last byte */
     size_t in_n;
     char in[IN_OCTETS];
     struct guest guest;
@@ -26,7 +26,7 @@ struct seat {
 struct sink {
     const struct sink_options *options;
     unsigned messages;
-    struct seat *seat[SEATS];   /* the first `n` are taken */
+    struct seat *seat[SEATS]; /* the first `n` are taken */
     size_t n;
 };
 
@@ -151,18 +151,13 @@ static void turn(struct sink *sink, int listener)
         welcome(sink, listener);
 }
 
-static int open_listener(const char *where)
+static int open_listener(const struct endpoint *endpoint, const char *where)
 {
-    struct endpoint endpoint;
     struct sockaddr_in6 address = { .sin6_family = AF_INET6 };
     int fd, on = 1, off = 0;
 
-    if (!endpoint_parse(str_of(where), 2525, &endpoint)) {
-        fprintf(stderr, "postern sink: '%s' is not ADDRESS:PORT\n", where);
-        return -1;
-    }
-    address.sin6_port = htons(endpoint.port);
-    memcpy(&address.sin6_addr, endpoint.address.byte, 16);
+    address.sin6_port = htons(endpoint->port);
+    memcpy(&address.sin6_addr, endpoint->address.byte, 16);
     fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0 &&
@@ -174,26 +169,39 @@ static int open_listener(const char *where)
     return -1;
 }
 
-int sink_run(const struct sink_options *options)
+static void serve_all(struct sink *sink, int listener)
 {
-    struct sink *sink = calloc(1, sizeof *sink);
     const struct sigaction action = { .sa_handler = on_signal };
-    int listener = sink != NULL ? open_listener(options->listen) : -1;
 
-    if (listener < 0) {
-        free(sink);
-        return EX_OSERR;
-    }
-    sink->options = options;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    printf("listening on %s\n", options->listen);
+    printf("listening on %s\n", sink->options->listen);
     fflush(stdout);
     while (!is_told_to_stop)
         turn(sink, listener);
     while (sink->n > 0)
         see_off(sink, sink->n - 1);
-    close(listener);
+}
+
+int sink_run(const struct sink_options *options)
+{
+    struct endpoint endpoint;
+    struct sink *sink;
+    int listener;
+
+    if (!endpoint_parse(str_of(options->listen), 2525, &endpoint)) {
+        fprintf(stderr, "postern sink: '%s' is not ADDRESS:PORT\n", options->listen);
+        return EX_USAGE;
+    }
+    listener = open_listener(&endpoint, options->listen);
+    if (listener < 0)
+        return EX_OSERR;
+    sink = calloc(1, sizeof *sink);
+    if (sink != NULL) {
+        sink->options = options;
+        serve_all(sink, listener);
+    }
     free(sink);
-    return EXIT_SUCCESS;
+    close(listener);
+    return sink != NULL ? EXIT_SUCCESS : EX_OSERR;
 }

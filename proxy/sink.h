@@ -9,8 +9,8 @@
 enum { SINK_REFUSED_MAX = 16 };
 
 struct sink_options {
-    const char *listen;         /* ADDRESS:PORT */
-    const char *dir;            /* NULL: messages are only told of */
+    const char *listen;                    /* ADDRESS:PORT */
+    const char *dir;                       /* NULL: messages are only told of */
     const char *refused[SINK_REFUSED_MAX]; /* recipients answered 550 */
     size_t refused_n;
 };

@@ -111,7 +111,8 @@ static void hello(struct guest *g, const struct command *command)
     if (command->verb == VERB_HELO)
         reply(g, 250, "", "postern sink");
     else
-        reply(g, 250, "", "postern sink\nPIPELINING\nSIZE 268435456\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\nCHUNKING");
+        reply(g, 250, "",
+              "postern sink\nPIPELINING\nSIZE 268435456\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\nCHUNKING");
 }
 
 static void mail(struct guest *g, const struct command *command)
@@ -188,35 +189,21 @@ static void obey(struct guest *g, const struct command *command)
 {
     switch (command->verb) {
     case VERB_HELO:
-    case VERB_EHLO:
-        hello(g, command);
-        break;
-    case VERB_MAIL:
-        mail(g, command);
-        break;
-    case VERB_RCPT:
-        rcpt(g, command);
-        break;
-    case VERB_DATA:
-        data(g);
-        break;
-    case VERB_BDAT:
-        bdat(g, command);
-        break;
+    case VERB_EHLO: hello(g, command); break;
+    case VERB_MAIL: mail(g, command); break;
+    case VERB_RCPT: rcpt(g, command); break;
+    case VERB_DATA: data(g); break;
+    case VERB_BDAT: bdat(g, command); break;
     case VERB_RSET:
         forget(g);
         reply(g, 250, "2.0.0", "Forgotten");
         break;
-    case VERB_NOOP:
-        reply(g, 250, "2.0.0", "Nothing done");
-        break;
+    case VERB_NOOP: reply(g, 250, "2.0.0", "Nothing done"); break;
     case VERB_QUIT:
         reply(g, 221, "2.0.0", "Bye");
         g->phase = GUEST_LEAVING;
         break;
-    default:
-        reply(g, 502, "5.5.1", "Not here");
-        break;
+    default: reply(g, 502, "5.5.1", "Not here"); break;
     }
 }
 
@@ -302,14 +289,10 @@ void guest_free(struct guest *g)
 static size_t feed_once(struct guest *g, struct str in)
 {
     switch (g->phase) {
-    case GUEST_DATA:
-        return feed_data(g, in);
-    case GUEST_BDAT:
-        return feed_bdat(g, in);
-    case GUEST_COMMANDS:
-        return feed_command(g, in);
-    default:
-        return 0;
+    case GUEST_DATA: return feed_data(g, in);
+    case GUEST_BDAT: return feed_bdat(g, in);
+    case GUEST_COMMANDS: return feed_command(g, in);
+    default: return 0;
     }
 }
 

@@ -20,17 +20,17 @@ enum guest_phase { GUEST_COMMANDS, GUEST_DATA, GUEST_BDAT, GUEST_LEAVING };
 
 struct guest {
     const struct sink_options *options;
-    unsigned *messages;             /* taken so far, by all guests */
+    unsigned *messages; /* taken so far, by all guests */
     enum guest_phase phase;
     struct line_reader lines;
     struct data_decoder data;
     bool has_sender, is_utf8, in_bdat;
-    bool is_spoilt;                 /* this message cannot be kept: too large, or no memory */
+    bool is_spoilt; /* this message cannot be kept: too large, or no memory */
     size_t recipients;
-    uint64_t bdat_left;             /* octets of the chunk still to come */
+    uint64_t bdat_left; /* octets of the chunk still to come */
     bool bdat_last, bdat_refused;
-    struct text envelope;           /* MAIL and RCPT lines, as the other wire would print them */
-    struct text who;                /* "from <a> to <b>, <c>" */
+    struct text envelope; /* MAIL and RCPT lines, as the other wire would print them */
+    struct text who;      /* "from <a> to <b>, <c>" */
     struct text message;
     char out[GUEST_OUT];
     size_t out_n;

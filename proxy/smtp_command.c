@@ -41,12 +41,16 @@ static enum command_error parse_required(struct str argument, bool smtputf8, str
     return argument.n > 0 ? COMMAND_OK : COMMAND_SYNTAX;
 }
 
-/* RFC 5321 4.1.1.1: Domain or address-literal, nothing behind it. */
+/* RFC 5321 4.1.1.1: Domain or address-literal, nothing behind it. A trailing dot, which some senders put behind their full
+ * name, is dropped: it says nothing else.
+ */
 static enum command_error parse_helo(struct str argument, bool smtputf8, struct command *out)
 {
     (void)smtputf8;
     if (argument.n == 0)
         return COMMAND_SYNTAX;
+    if (argument.n > 1 && argument.p[argument.n - 1] == '.')
+        argument.n--;
     if (!domain_is_valid(argument) && !address_literal_is_valid(argument))
         return COMMAND_BAD_HELO;
     out->argument = argument;
@@ -192,17 +196,27 @@ static const struct verb_row *find_verb(struct str name)
  * 25.
  */
 static const struct str foreign_words[] = {
-    STR_INIT("GET"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("HEAD"), STR_INIT("CONNECT"),
-    STR_INIT("OPTIONS"), STR_INIT("DELETE"), STR_INIT("TRACE"), STR_INIT("PATCH"), STR_INIT("PRI"),
-    STR_INIT("INVITE"), STR_INIT("REGISTER"), STR_INIT("DESCRIBE"),
+    STR_INIT("GET"),     STR_INIT("POST"),     STR_INIT("PUT"),      STR_INIT("HEAD"),  STR_INIT("CONNECT"),
+    STR_INIT("OPTIONS"), STR_INIT("DELETE"),   STR_INIT("TRACE"),    STR_INIT("PATCH"), STR_INIT("PRI"),
+    STR_INIT("INVITE"),  STR_INIT("REGISTER"), STR_INIT("DESCRIBE"),
 };
 
 /* Header fields of such a request, and the banner of SSH. */
 static const struct str foreign_starts[] = {
-    STR_INIT("Host:"), STR_INIT("User-Agent:"), STR_INIT("Accept:"), STR_INIT("Accept-Language:"),
-    STR_INIT("Accept-Encoding:"), STR_INIT("Connection:"), STR_INIT("Content-Type:"),
-    STR_INIT("Content-Length:"), STR_INIT("Cookie:"), STR_INIT("Origin:"), STR_INIT("Referer:"),
-    STR_INIT("Via:"), STR_INIT("HTTP/"), STR_INIT("SSH-"),
+    STR_INIT("Host:"),
+    STR_INIT("User-Agent:"),
+    STR_INIT("Accept:"),
+    STR_INIT("Accept-Language:"),
+    STR_INIT("Accept-Encoding:"),
+    STR_INIT("Connection:"),
+    STR_INIT("Content-Type:"),
+    STR_INIT("Content-Length:"),
+    STR_INIT("Cookie:"),
+    STR_INIT("Origin:"),
+    STR_INIT("Referer:"),
+    STR_INIT("Via:"),
+    STR_INIT("HTTP/"),
+    STR_INIT("SSH-"),
 };
 
 static bool is_foreign(struct str line, struct str word)

@@ -58,14 +58,28 @@ bool line_is_partial(const struct line_reader *);
 
 enum verb {
     VERB_UNKNOWN,
-    VERB_HELO, VERB_EHLO, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_BDAT, VERB_RSET, VERB_NOOP, VERB_QUIT,
-    VERB_VRFY, VERB_EXPN, VERB_HELP, VERB_ETRN, VERB_TURN, VERB_STARTTLS, VERB_AUTH,
+    VERB_HELO,
+    VERB_EHLO,
+    VERB_MAIL,
+    VERB_RCPT,
+    VERB_DATA,
+    VERB_BDAT,
+    VERB_RSET,
+    VERB_NOOP,
+    VERB_QUIT,
+    VERB_VRFY,
+    VERB_EXPN,
+    VERB_HELP,
+    VERB_ETRN,
+    VERB_TURN,
+    VERB_STARTTLS,
+    VERB_AUTH,
     VERB_FOREIGN /* the first word of another protocol (GET, POST, Host: ...): 521 and close (ATTACKS B03).
                   * COMMAND_OK, whatever the rest of the line is like */
 };
 
-enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };   /* RFC 6152, RFC 3030 */
-enum dsn_ret { RET_NONE, RET_FULL, RET_HDRS };                  /* RFC 3461 4.3 */
+enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };                        /* RFC 6152, RFC 3030 */
+enum dsn_ret { RET_NONE, RET_FULL, RET_HDRS };                                       /* RFC 3461 4.3 */
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 }; /* RFC 3461 4.1 */
 
 enum mail_has { HAS_SIZE = 1, HAS_BODY = 2, HAS_SMTPUTF8 = 4, HAS_RET = 8, HAS_ENVID = 16, HAS_AUTH = 32 };
@@ -74,31 +88,31 @@ enum rcpt_has { HAS_NOTIFY = 1, HAS_ORCPT = 2 };
 /* Slices point into the line; `path` into `room`. */
 struct mail_command {
     struct path path;
-    unsigned has;           /* enum mail_has */
-    uint64_t size;          /* octets, RFC 1870 */
+    unsigned has;  /* enum mail_has */
+    uint64_t size; /* octets, RFC 1870 */
     enum body_type body;
     enum dsn_ret ret;
-    struct str envid;       /* xtext, verified, RFC 3461 4.4 */
-    struct str auth;        /* xtext or "<>", verified, RFC 4954 5 */
+    struct str envid; /* xtext, verified, RFC 3461 4.4 */
+    struct str auth;  /* xtext or "<>", verified, RFC 4954 5 */
 };
 
 struct rcpt_command {
     struct path path;
-    unsigned has;           /* enum rcpt_has */
+    unsigned has; /* enum rcpt_has */
     unsigned notify;
-    struct str orcpt;       /* "type;xtext", verified, RFC 3461 4.2 */
+    struct str orcpt; /* "type;xtext", verified, RFC 3461 4.2 */
 };
 
 struct bdat_command {
-    uint64_t size;          /* octets, at most 2^63 - 1 */
+    uint64_t size; /* octets, at most 2^63 - 1 */
     bool last;
 };
 
 /* Not to be copied: the path points into `room`. */
 struct command {
     enum verb verb;
-    struct str argument;    /* EHLO, HELO: the name; AUTH: mechanism; VRFY, NOOP...: the rest of the line */
-    struct str initial;     /* AUTH: initial response; .p is NULL when absent ("=": empty, RFC 4954 4) */
+    struct str argument; /* EHLO, HELO: the name; AUTH: mechanism; VRFY, NOOP...: the rest of the line */
+    struct str initial;  /* AUTH: initial response; .p is NULL when absent ("=": empty, RFC 4954 4) */
     union {
         struct mail_command mail;
         struct rcpt_command rcpt;
@@ -110,14 +124,14 @@ struct command {
 /* What is wrong with a command; each has one reply in command_errors[] (code, enhanced code, text). */
 enum command_error {
     COMMAND_OK,
-    COMMAND_UNKNOWN,        /* 500 5.5.2 */
-    COMMAND_BAD_BYTES,      /* NUL, bare CR or LF, control or (outside paths) non-ASCII bytes: 500 5.5.2 */
-    COMMAND_SYNTAX,         /* 501 5.5.4: missing, surplus or malformed argument */
-    COMMAND_BAD_HELO,       /* 501 5.5.4: neither a domain nor an address literal */
-    COMMAND_BAD_SENDER,     /* 501 5.1.7 */
-    COMMAND_BAD_RECIPIENT,  /* 501 5.1.3 */
-    COMMAND_NEEDS_UTF8,     /* 553 5.6.7, RFC 6531 3.5 */
-    COMMAND_BAD_PARAMETER,  /* 501 5.5.4: known parameter, bad or repeated value */
+    COMMAND_UNKNOWN,           /* 500 5.5.2 */
+    COMMAND_BAD_BYTES,         /* NUL, bare CR or LF, control or (outside paths) non-ASCII bytes: 500 5.5.2 */
+    COMMAND_SYNTAX,            /* 501 5.5.4: missing, surplus or malformed argument */
+    COMMAND_BAD_HELO,          /* 501 5.5.4: neither a domain nor an address literal */
+    COMMAND_BAD_SENDER,        /* 501 5.1.7 */
+    COMMAND_BAD_RECIPIENT,     /* 501 5.1.3 */
+    COMMAND_NEEDS_UTF8,        /* 553 5.6.7, RFC 6531 3.5 */
+    COMMAND_BAD_PARAMETER,     /* 501 5.5.4: known parameter, bad or repeated value */
     COMMAND_UNKNOWN_PARAMETER, /* 555 5.5.4, RFC 5321 4.1.1.11 */
     COMMAND_ERRORS
 };

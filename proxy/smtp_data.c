@@ -15,7 +15,7 @@
  */
 enum state {
     IN_LINE,
-    LINE_START,   /* CRLF, or nothing: the data may start with the "." that ends them, RFC 5321 4.1.1.4 */
+    LINE_START, /* CRLF, or nothing: the data may start with the "." that ends them, RFC 5321 4.1.1.4 */
     AFTER_CR,
     AFTER_DOT,    /* LINE_START "." */
     AFTER_DOT_CR, /* LINE_START "." CR */
@@ -130,16 +130,16 @@ static bool is_inside_character(uint64_t recent)
 static unsigned lenient_end(uint64_t recent)
 {
     switch (recent & 0xff) {
-    case '\v': case '\f': case 0x1a:
-        return 1;
+    case '\v':
+    case '\f':
+    case 0x1a: return 1;
     case 0x85:
         if ((recent >> 8 & 0xff) == 0xc2)
             return 2;
         return is_inside_character(recent) ? 0 : 1;
-    case 0xa8: case 0xa9:
-        return (recent >> 8 & 0xffff) == 0xe280 ? 3 : 0;
-    default:
-        return 0;
+    case 0xa8:
+    case 0xa9: return (recent >> 8 & 0xffff) == 0xe280 ? 3 : 0;
+    default: return 0;
     }
 }
 
@@ -287,15 +287,10 @@ static const char *find_run_end(const struct data_decoder *d, const char *run, c
 static enum data_event take_odd(struct data_decoder *d, char c)
 {
     switch (c) {
-    case '\r':
-        d->state = AFTER_CR;
-        return DATA_NEED;
-    case '\n':
-        return mend(d, DATA_BARE_LF);
-    case '\0':
-        return drop_nul(d);
-    default:
-        return blame(d, DATA_LONE_DOT);
+    case '\r': d->state = AFTER_CR; return DATA_NEED;
+    case '\n': return mend(d, DATA_BARE_LF);
+    case '\0': return drop_nul(d);
+    default: return blame(d, DATA_LONE_DOT);
     }
 }
 
@@ -354,11 +349,8 @@ static enum data_event read_after_cr(struct data_decoder *d, struct str in, size
 typedef enum data_event reader(struct data_decoder *, struct str, size_t *);
 
 static reader *const readers[STATES] = {
-    [IN_LINE] = read_in_line,
-    [LINE_START] = read_line_start,
-    [AFTER_CR] = read_after_cr,
-    [AFTER_DOT] = read_after_dot,
-    [AFTER_DOT_CR] = read_after_dot_cr,
+    [IN_LINE] = read_in_line,     [LINE_START] = read_line_start,     [AFTER_CR] = read_after_cr,
+    [AFTER_DOT] = read_after_dot, [AFTER_DOT_CR] = read_after_dot_cr,
 };
 
 enum data_event data_read(struct data_decoder *d, struct str in, size_t *used)
@@ -395,11 +387,8 @@ void data_finish(struct data_decoder *d)
 const char *data_fault_name(enum data_fault fault)
 {
     static const char *const names[] = {
-        [DATA_CLEAN] = "clean",
-        [DATA_BARE_CR] = "bare_cr",
-        [DATA_BARE_LF] = "bare_lf",
-        [DATA_NUL] = "nul",
-        [DATA_LONE_DOT] = "lone_dot",
+        [DATA_CLEAN] = "clean", [DATA_BARE_CR] = "bare_cr",   [DATA_BARE_LF] = "bare_lf",
+        [DATA_NUL] = "nul",     [DATA_LONE_DOT] = "lone_dot",
     };
 
     return names[fault];

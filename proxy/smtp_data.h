@@ -35,18 +35,18 @@ enum data_event {
 };
 
 struct data_decoder {
-    bool binary;      /* BINARYMIME: no checks at all, any byte is body (RFC 3030 3) */
-    bool is_bdat;     /* no dot-stuffing, no end of data: the caller counts octets and calls data_finish() */
+    bool binary;  /* BINARYMIME: no checks at all, any byte is body (RFC 3030 3) */
+    bool is_bdat; /* no dot-stuffing, no end of data: the caller counts octets and calls data_finish() */
     bool normalise;
-    bool was_mended;  /* normalise mode changed something: said in the log */
+    bool was_mended; /* normalise mode changed something: said in the log */
     unsigned char state;
     enum data_fault fault;
     uint64_t fault_offset; /* octet of the body at which it was found: all octets before it were handed out */
-    uint64_t recent;  /* the last eight octets of the body, the latest in the low byte: is a dot alone? */
-    uint64_t bytes;   /* body octets handed out so far */
-    bool line_start;  /* the next body octet starts a line (after CRLF or at the beginning) */
+    uint64_t recent;       /* the last eight octets of the body, the latest in the low byte */
+    uint64_t bytes;        /* body octets handed out so far */
+    bool line_start;       /* the next body octet starts a line (after CRLF or at the beginning) */
     /* the last DATA_CHUNK: */
-    struct str chunk;       /* body bytes, in the input or in a constant for bytes the decoder adds */
+    struct str chunk;         /* body bytes, in the input or in a constant for bytes the decoder adds */
     bool chunk_at_line_start; /* chunk.p[0] is the first octet of a line */
 };
 

@@ -12,7 +12,7 @@
 #include "../policy/str.h"
 
 enum {
-    REPLY_LINE_MAX = 512,    /* octets with CRLF, RFC 5321 4.5.3.1.5 */
+    REPLY_LINE_MAX = 512, /* octets with CRLF, RFC 5321 4.5.3.1.5 */
     REPLY_LINES_MAX = 100,
     REPLY_BYTES_MAX = 65536, /* a whole reply */
     REPLY_TEXT_MAX = 4096    /* kept of a back end's reply: whole lines, the rest is read and dropped */
@@ -43,14 +43,14 @@ enum reply_event {
 
 /* Reads replies incrementally. No allocation; about 5 KB, one per open back-end connection. */
 struct reply_reader {
-    int code;              /* of the reply being read; 0 before its first line */
-    size_t bytes;          /* of this reply so far */
+    int code;     /* of the reply being read; 0 before its first line */
+    size_t bytes; /* of this reply so far */
     unsigned lines;
-    size_t line_n;         /* octets of the current line so far */
+    size_t line_n; /* octets of the current line so far */
     char line[REPLY_LINE_MAX];
     char text[REPLY_TEXT_MAX]; /* the lines' texts joined by '\n', enhanced code included */
     size_t text_n;
-    bool text_is_full;     /* a line did not fit: none after it is kept */
+    bool text_is_full; /* a line did not fit: none after it is kept */
     unsigned char state;
 };
 

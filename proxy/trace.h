@@ -9,13 +9,13 @@
 
 struct trace {
     struct str hostname;
-    struct str helo;               /* as given; checked by the command parser */
+    struct str helo; /* as given; checked by the command parser */
     struct endpoint client;
     bool is_esmtp, is_utf8, is_authenticated;
-    const struct tls_facts *tls;   /* NULL in clear */
+    const struct tls_facts *tls; /* NULL in clear */
     struct str id;
-    struct str only_recipient;     /* printed as "for" when not empty: more than one would tell on blind copies */
-    int64_t now;                   /* seconds since the epoch */
+    struct str only_recipient; /* printed as "for" when not empty: more than one would tell on blind copies */
+    int64_t now;               /* seconds since the epoch */
 };
 
 enum { TRACE_MAX = 2048 };

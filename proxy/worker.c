@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,9 +9,10 @@
 #include "worker_parts.h"
 
 enum {
-    OPEN_AT_LATEST_MS = 1000,   /* what a back end that is slow to answer the first probe may cost */
+    GIVE_BACK_MS = 10000,     /* from most sessions' end to the return of their memory */
+    OPEN_AT_LATEST_MS = 1000, /* what a back end that is slow to answer the first probe may cost */
     LOG_RETRY_MS = 100,
-    CHUNKS_PER_SESSION = 4      /* of replies and command lines, both legs */
+    CHUNKS_PER_SESSION = 4 /* of replies and command lines, both legs */
 };
 
 /* ---- time and log ---- */
@@ -45,6 +47,37 @@ static void flush_log(struct worker *w)
 static void on_before_poll(uv_prepare_t *prepare)
 {
     flush_log(prepare->data);
+}
+
+/* ---- memory ---- */
+
+/* Free memory between what is in use stays with the process until it is asked to return it (R-1). It is asked when most
+ * sessions have left and not come back: asking costs time, and so does needing it again.
+ */
+static void on_give_back(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    if (w->open > w->open_peak / 2)
+        return;
+    w->open_peak = w->open;
+    pool_free(&w->env.messages);
+    pool_free(&w->env.control);
+    malloc_trim(0);
+}
+
+void worker_counts_one_more(struct worker *w)
+{
+    w->open++;
+    if (w->open > w->open_peak)
+        w->open_peak = w->open;
+}
+
+void worker_counts_one_less(struct worker *w)
+{
+    w->open--;
+    if (w->open <= w->open_peak / 2 && w->state < WORKER_RETIRING && !uv_is_active((uv_handle_t *)&w->give_back))
+        uv_timer_start(&w->give_back, on_give_back, GIVE_BACK_MS, 0);
 }
 
 struct tls_client *worker_tls_client(const struct worker *w, const struct route *route)
@@ -107,7 +140,8 @@ static void be_deaf(struct worker *w)
 /* The last handle to be closed ends the loop by itself. */
 void worker_check_end(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe, &w->drain_end };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log,
+                                   &w->next_probe, &w->drain_end,    &w->give_back };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -177,8 +211,8 @@ static bool open_env(struct worker *w)
     if (env->log == NULL || !servers_init(&w->servers, config) || !probes_init(w))
         return false;
     env->servers = &w->servers;
-    pool_init(&env->messages, config->limits.message_memory / w->start->workers);
-    pool_init(&env->control, config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
+    pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
+    pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
     return true;
 }
 
@@ -209,7 +243,8 @@ static bool listen_to_signals(struct worker *w)
 
 static bool open_loop(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe, &w->drain_end };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log,
+                                   &w->next_probe, &w->drain_end,    &w->give_back };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;

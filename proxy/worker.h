@@ -15,23 +15,23 @@
 #include "tls.h"
 
 struct worker_port {
-    int fd;                              /* bound and listening; the worker closes it */
+    int fd; /* bound and listening; the worker closes it */
     const struct listener *listener;
-    unsigned counted_as;                 /* counts_listeners */
+    unsigned counted_as; /* counts_listeners */
 };
 
 /* Everything outlives worker_run. */
 struct worker_start {
     const struct config *config;
-    struct tls_server *tls;              /* NULL without certificates */
+    struct tls_server *tls;               /* NULL without certificates */
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;
-    unsigned row;                        /* of `counts` */
-    unsigned workers;                    /* processes that share limits.message_memory */
+    unsigned row;     /* of `counts` */
+    unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;
     size_t ports;
     int log_fd;
-    int ready_fd;                        /* gets one octet once connections are accepted, and is closed then; or -1 */
+    int ready_fd; /* gets one octet once connections are accepted, and is closed then; or -1 */
 };
 
 /* Returns the exit status: 0 after a retreat in order. */

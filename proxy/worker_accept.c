@@ -9,10 +9,10 @@
 #include "proxy_protocol.h"
 
 enum {
-    BACKLOG = 1024,             /* K12: bursts wait in the kernel */
-    HEADER_MS = 5000,           /* for the PROXY header, which a load balancer sends at once */
-    RETRY_MS = 100,             /* while descriptors are short */
-    UNCOUNTED_MAX = 256         /* at once: connections being refused, or not introduced yet */
+    BACKLOG = 1024,     /* K12: bursts wait in the kernel */
+    HEADER_MS = 5000,   /* for the PROXY header, which a load balancer sends at once */
+    RETRY_MS = 100,     /* while descriptors are short */
+    UNCOUNTED_MAX = 256 /* at once: connections being refused, or not introduced yet */
 };
 
 /* ---- session ids ---- */
@@ -50,6 +50,12 @@ void connection_uncount(struct connection *c)
         counts_leave(c->worker->start->counts, c->worker->start->row, &c->counted);
     else
         c->worker->uncounted--;
+}
+
+void connection_uncount_address(struct connection *c)
+{
+    if (c->is_counted)
+        counts_leave_address(c->worker->start->counts, c->worker->start->row, &c->counted);
 }
 
 static enum admission count_in(struct connection *c)

@@ -19,7 +19,7 @@ struct door {
     struct worker *worker;
     const struct worker_port *port;
     uv_tcp_t tcp;
-    bool has_waiting;           /* a connection could not be taken for want of descriptors or memory */
+    bool has_waiting; /* a connection could not be taken for want of descriptors or memory */
 };
 
 struct worker {
@@ -30,66 +30,72 @@ struct worker {
     struct stream_loop streams;
     struct servers servers;
     struct door *door;
-    struct connection *connections;     /* all, in a list */
-    unsigned uncounted;                 /* of them: refused ones, and those whose PROXY header is awaited */
-    struct probe **probe;               /* one per server: the look under way, or NULL */
+    struct connection *connections; /* all, in a list */
+    size_t open;                    /* of them */
+    size_t open_peak;               /* most at once since memory was given back */
+    unsigned uncounted;             /* of them: refused ones, and those whose PROXY header is awaited */
+    struct probe **probe;           /* one per server: the look under way, or NULL */
     size_t probes_out;
     uint64_t session_id[SESSION_IDS];
-    unsigned session_ids;               /* of them left */
+    unsigned session_ids; /* of them left */
     uv_loop_t loop;
     uv_prepare_t before_poll;
     uv_signal_t on_term, on_retire;
-    uv_timer_t open_doors;              /* latest moment to begin accepting */
+    uv_timer_t open_doors; /* latest moment to begin accepting */
     uv_timer_t retry_accept, retry_log;
     uv_timer_t next_probe;
     uv_timer_t drain_end;
+    uv_timer_t give_back;
 };
 
 /* A client's connection: its two streams and its session. */
 struct connection {
     struct worker *worker;
     struct connection *next, **link;
-    struct stream *north, *south;       /* NULL: not open, or left to finish by itself */
-    bool north_reads, south_reads;      /* as last told to the stream */
-    char south_why[80];                 /* what the session was told of its last south failure; it may keep the pointer */
-    struct session *session;            /* NULL while the PROXY header is awaited */
+    struct stream *north, *south;  /* NULL: not open, or left to finish by itself */
+    bool north_reads, south_reads; /* as last told to the stream */
+    char south_why[80];            /* what the session was told of its last south failure; it may keep the pointer */
+    struct session *session;       /* NULL while the PROXY header is awaited */
     struct session_peer peer;
     const struct worker_port *port;
     bool is_counted;
     struct counted counted;
-    uint64_t header_deadline;           /* ms, for the PROXY header */
-    struct header_start *header_start;  /* of it, when it comes in pieces; else NULL */
+    uint64_t header_deadline;          /* ms, for the PROXY header */
+    struct header_start *header_start; /* of it, when it comes in pieces; else NULL */
     uv_timer_t timer;
-    uint64_t timer_at;                  /* ms, when it goes off; UINT64_MAX: not running */
+    uint64_t timer_at; /* ms, when it goes off; UINT64_MAX: not running */
 };
 
 /* worker.c */
-void worker_clock(struct worker *);             /* reads the loop's time; before every event given to a session */
-void worker_serve(struct worker *);             /* opens the doors, unless they are or the worker is leaving */
-void worker_check_end(struct worker *);         /* ends the loop when a leaving worker has nothing left to do */
+void worker_clock(struct worker *);           /* reads the loop's time; before every event given to a session */
+void worker_serve(struct worker *);           /* opens the doors, unless they are or the worker is leaving */
+void worker_check_end(struct worker *);       /* ends the loop when a leaving worker has nothing left to do */
+void worker_counts_one_more(struct worker *); /* connection; and one less */
+void worker_counts_one_less(struct worker *);
 struct tls_client *worker_tls_client(const struct worker *, const struct route *);
 
 /* worker_accept.c */
 bool doors_open(struct worker *);
 void doors_close(struct worker *);
-void doors_retry(struct worker *);              /* descriptors or memory may be free again */
-void connection_header(struct connection *);    /* some of the PROXY header arrived */
-void connection_late(struct connection *);      /* it did not arrive in time */
+void doors_retry(struct worker *);           /* descriptors or memory may be free again */
+void connection_header(struct connection *); /* some of the PROXY header arrived */
+void connection_late(struct connection *);   /* it did not arrive in time */
 void connection_uncount(struct connection *);
+void connection_uncount_address(struct connection *);
 
 /* worker_session.c */
-void connection_event(void *connection, struct stream *, enum stream_event);
+void connection_event(void *owner, struct stream *, enum stream_event);
 struct connection *connection_new(struct worker *, const struct worker_port *);
 void connection_arm(struct connection *, uint64_t deadline);
 void connection_begin(struct connection *, enum admission);
 void connection_end(struct connection *);
-void connection_remove(struct connection *);    /* one whose stream never came to be */
+void connection_remove(struct connection *); /* one whose stream never came to be */
 void connections_drain(struct worker *);
 void connections_end(struct worker *);
 
 /* worker_probe.c */
 bool probes_init(struct worker *);
-void probes_look(struct worker *);              /* at the servers whose time has come; and sets the timer for the next */
+void probes_look(struct worker *); /* at the servers whose time has come; and sets the timer for the next */
 void probes_stop(struct worker *);
 
 #endif

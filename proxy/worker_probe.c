@@ -12,7 +12,7 @@ struct probe {
     struct stream *stream;
     struct backend backend;
     struct chain out;
-    bool is_reported;           /* up or down is known */
+    bool is_reported; /* up or down is known */
     uv_timer_t timer;
 };
 
@@ -33,12 +33,12 @@ static void on_timer_closed(uv_handle_t *timer)
 
 static void log_change(const struct worker *w, const struct server *server)
 {
-    log_begin(w->env.log, server->is_down ? LOG_WARN : LOG_INFO, server->is_down ? "server_down" : "server_up");
-    log_endpoint(w->env.log, "server", server->endpoint);
+    log_begin(w->env.log, server->is_down ? LOG_WARN : LOG_INFO, server->is_down ? "backend_down" : "backend_up");
+    log_endpoint(w->env.log, "backend", server->endpoint);
     if (server->route->name.n > 0)
         log_str(w->env.log, "route", server->route->name);
     if (server->is_down)
-        log_text(w->env.log, "why", server->why);
+        log_text(w->env.log, "reason", server->why);
     log_end(w->env.log);
 }
 
@@ -117,18 +117,12 @@ static enum backend_event translate(struct probe *p, enum stream_event event)
     uint64_t now = p->worker->env.now;
 
     switch (event) {
-    case STREAM_CONNECTED:
-        return backend_connected(&p->backend, now);
-    case STREAM_INPUT_READY:
-        return read_input(p);
-    case STREAM_SECURED:
-        return backend_secured(&p->backend, now);
-    case STREAM_END:
-        return backend_failed(&p->backend, "connection closed");
-    case STREAM_FAILED:
-        return backend_failed(&p->backend, stream_why(p->stream));
-    default:
-        return BACKEND_IDLE;
+    case STREAM_CONNECTED: return backend_connected(&p->backend, now);
+    case STREAM_INPUT_READY: return read_input(p);
+    case STREAM_SECURED: return backend_secured(&p->backend, now);
+    case STREAM_END: return backend_failed(&p->backend, "connection closed");
+    case STREAM_FAILED: return backend_failed(&p->backend, stream_why(p->stream));
+    default: return BACKEND_IDLE;
     }
 }
 

@@ -110,8 +110,11 @@ static bool carry_out_north(struct connection *c, struct session_wants *wants)
     }
     if (wants_tls(c->north, &wants->north))
         start_north_tls(c);
-    if (wants->north.end != LEG_OPEN)
+    if (wants->north.end != LEG_OPEN && c->north != NULL) {
         end_leg(&c->north, &wants->north);
+        if (wants->north.end == LEG_CLOSE)
+            connection_uncount_address(c);
+    }
     return moved;
 }
 
@@ -127,6 +130,18 @@ static void carry_out(struct connection *c)
         moved = carry_out_south(c, wants);
         moved = carry_out_north(c, wants) || moved;
     } while (moved || wants->open_south || wants->south.end != LEG_OPEN);
+}
+
+/* Nobody answers questions yet: no check asks any. Should one do so, every unknown reads TEMP at once (policy/facts.h). */
+static bool answer(struct connection *c, struct session_wants *wants)
+{
+    if (!wants->ask)
+        return false;
+    wants->ask = false;
+    if (session_facts(c->session) != NULL)
+        facts_close(session_facts(c->session));
+    session_answered(c->session);
+    return true;
 }
 
 /* Step 2; true when something was consumed. */
@@ -159,7 +174,7 @@ static void serve(struct connection *c)
 
     do
         carry_out(c);
-    while (offer_both(c, wants));
+    while (answer(c, wants) || offer_both(c, wants));
     if (session_is_over(c->session)) {
         connection_end(c);
         return;
@@ -286,6 +301,7 @@ struct connection *connection_new(struct worker *w, const struct worker_port *po
     if (c->next != NULL)
         c->next->link = &c->next;
     w->connections = c;
+    worker_counts_one_more(w);
     return c;
 }
 
@@ -311,6 +327,7 @@ void connection_remove(struct connection *c)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
+    worker_counts_one_less(c->worker);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 

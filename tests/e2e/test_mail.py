@@ -184,7 +184,7 @@ class South(Story):
         back = self.backend()
         gateway = self.gateway(sections={"backend": {"servers": text(nobody) + " " + text(back.endpoint)}})
         self.delivered(gateway, back)
-        gateway.wait_log(event="server_down", server=text(nobody))
+        gateway.wait_log(event="backend_down", backend=text(nobody))
 
     def test_without_any_server_clients_hear_421_at_once(self):
         gateway = self.gateway(fresh_endpoint())
@@ -204,7 +204,7 @@ class South(Story):
         where = gateway.sections["backend"]["servers"].rsplit(":", 1)
         self.assert_reply(self.client(gateway.smtp).greeting, 421)
         back = self.backend(endpoint=(where[0], int(where[1])))
-        gateway.wait_log(2, event="server_up")
+        gateway.wait_log(2, event="backend_up")
         self.assert_reply(deliver(gateway.smtp, MESSAGE), 250)
         self.assertEqual(len(back.messages), 1)
 

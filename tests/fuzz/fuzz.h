@@ -10,10 +10,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A claim about every input; unlike assert it is there in every build. */
-#define REQUIRE(claim)  \
-    do {                \
-        if (!(claim))   \
-            abort();    \
+#define REQUIRE(claim) \
+    do { \
+        if (!(claim)) \
+            abort(); \
     } while (0)
 
 /* Lengths of segments to cut an input into, drawn from a seed: short ones mostly, now and then all that is

@@ -1,5 +1,6 @@
-/* Allocations that fail on purpose. The player is linked with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc; only what the
- * product asks for (world_in_product) is counted and fails.
+/* Allocations that fail on purpose. The player is linked with
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc; only what the product asks for (world_in_product) is
+ * counted and fails.
  */
 #ifndef SCENARIO_ALLOC_H
 #define SCENARIO_ALLOC_H

@@ -89,7 +89,9 @@ size_t str_search(struct str s, struct str needle)
     return found == NULL ? s.n : (size_t)(found - s.p);
 }
 
-/* How many characters of `pattern` at `j` stand for the single byte `c`: "\\*" is a star. 0: it is another byte. */
+/* How many characters of `pattern` at `j` stand for the single byte `c`: "\\*" is a star. 0: it is another
+ * byte.
+ */
 static size_t glob_byte(struct str pattern, size_t j, char c)
 {
     if (j + 1 < pattern.n && pattern.p[j] == '\\' && pattern.p[j + 1] == '*')

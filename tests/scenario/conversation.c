@@ -78,8 +78,8 @@ void conversation_secured(struct conversation *c)
 
 /* ---- commands ---- */
 
-/* Takes the next whole line, without its CRLF, out of `commands`; false when there is none. It stays valid until more
- * is read.
+/* Takes the next whole line, without its CRLF, out of `commands`; false when there is none. It stays valid
+ * until more is read.
  */
 static bool next_line(struct conversation *c, struct str *line)
 {
@@ -103,9 +103,10 @@ static enum awaited_kind kind_of(struct str line)
         const char *word;
         enum awaited_kind kind;
     } verbs[] = {
-        { "EHLO ", AWAIT_HELO }, { "HELO ", AWAIT_HELO }, { "MAIL FROM:", AWAIT_MAIL }, { "RCPT TO:", AWAIT_RCPT },
-        { "DATA", AWAIT_DATA }, { "BDAT ", AWAIT_BDAT }, { "RSET", AWAIT_RSET }, { "QUIT", AWAIT_QUIT },
-        { "STARTTLS", AWAIT_STARTTLS }, { "AUTH ", AWAIT_AUTH }, { "XCLIENT ", AWAIT_XCLIENT },
+        { "EHLO ", AWAIT_HELO },    { "HELO ", AWAIT_HELO },       { "MAIL FROM:", AWAIT_MAIL },
+        { "RCPT TO:", AWAIT_RCPT }, { "DATA", AWAIT_DATA },        { "BDAT ", AWAIT_BDAT },
+        { "RSET", AWAIT_RSET },     { "QUIT", AWAIT_QUIT },        { "STARTTLS", AWAIT_STARTTLS },
+        { "AUTH ", AWAIT_AUTH },    { "XCLIENT ", AWAIT_XCLIENT },
     };
 
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)

@@ -1,11 +1,14 @@
-/* Plays scenario scripts against the session machine: both wires, time and servers in memory, no ports, no sleeps.
+/* Plays scenario scripts against the session machine: both wires, time and servers in memory, no ports, no
+ * sleeps.
  *
- *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--trace] [--brief] [FILE...]
+ *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]
  *
- * Run in the project's folder; without FILE it plays every script in tests/scenario. The common words are in words.txt. Every scenario is played as written; then with all input one octet at
- * a time, and cut in two at each single octet (bounded): the wires must be the same. Then once for each allocation of the
- * product with that one failing, and with all from there on failing: whatever is said then, nothing crashes or leaks, and
- * the oracle stays content.
+ * Run in the project's folder; without FILE it plays every script in tests/scenario. Every scenario is
+ * played as written; then with all input one octet at a time, and cut in two at each single octet (bounded):
+ * the wires must be the same. Then with something striking at such a cut: the sender is reset or closes, all
+ * fall silent, Postern is told to stop. Then once for each allocation of the product with that one failing,
+ * and with all from there on failing. Whatever is said in these, nothing crashes, leaks or hangs, and the
+ * oracle stays content.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -18,13 +21,14 @@
 
 enum {
     RUNS_MAX = 250,       /* per scenario and kind; longer ones are cut at every n-th octet */
+    STRIKES = 10,         /* the same for what strikes; --thorough: RUNS_MAX */
     OCTETS_MAX = 1000000, /* played per scenario in cut runs: large messages are cut more rarely */
     TRANSCRIPT_LINES = 24
 };
 
 static struct {
     const char *only;
-    bool no_cuts, no_oom, trace, brief;
+    bool no_cuts, no_oom, thorough, trace, brief;
 } options;
 
 /* The last lines of the transcript. */
@@ -42,8 +46,11 @@ static void print_tail(struct str text)
 /* Plays a failed run again, keeping the transcript. */
 static void report(const struct play *failed, const char *how)
 {
-    struct play again = { .scenario = failed->scenario, .cut = failed->cut, .cut_at = failed->cut_at,
-                          .blind = failed->blind, .tells = true };
+    struct play again = { .scenario = failed->scenario,
+                          .cut = failed->cut,
+                          .cut_at = failed->cut_at,
+                          .no_memory = failed->no_memory,
+                          .tells = true };
 
     printf("FAILED: %s%s\n%.*s\n", failed->scenario->title, how, STR_ARG(bytes_all(&failed->failure)));
     if (options.brief)
@@ -59,45 +66,52 @@ static bool same_wires(struct play *a, struct play *b)
            (a->south_varies || str_eq(bytes_all(&a->world.south.sent), bytes_all(&b->world.south.sent)));
 }
 
-/* One run with other segments than `as_written`. */
+/* One run with other segments than `as_written`, or with something striking at octet `at`. */
 static bool play_cut(struct play *as_written, enum cut cut, size_t at)
 {
+    static const char *const how[] = {
+        [CUT_EVERYWHERE] = "one octet at a time", [CUT_ONCE] = "cut",
+        [CUT_RESET] = "the sender is reset",      [CUT_CLOSE] = "the sender closes",
+        [CUT_SILENCE] = "all fall silent",        [CUT_DRAIN] = "drain",
+    };
     struct play p = { .scenario = as_written->scenario, .cut = cut, .cut_at = at };
-    char how[64];
+    char text[80];
     bool ok;
 
     play_run(&p);
-    ok = p.failure.n == 0;
-    if (ok && !same_wires(as_written, &p)) {
+    if (p.failure.n == 0 && cut <= CUT_ONCE && !same_wires(as_written, &p))
         bytes_printf(&p.failure, "%s:%d: the wires differ from the run as written", p.scenario->file, p.scenario->line);
-        ok = false;
-    }
-    if (cut == CUT_ONCE)
-        snprintf(how, sizeof how, " [cut at octet %zu]", at);
-    else
-        snprintf(how, sizeof how, " [one octet at a time]");
+    ok = p.failure.n == 0;
+    snprintf(text, sizeof text, at > 0 ? " [%s at octet %zu]" : " [%s]", how[cut], at);
     if (!ok)
-        report(&p, how);
+        report(&p, text);
     play_free(&p);
     return ok;
 }
 
-static bool play_cuts(struct play *as_written)
+/* Every `step`-th octet, so that at most `runs` are tried, and fewer of a large message. */
+static bool play_cuts(struct play *as_written, enum cut cut, size_t runs)
 {
     size_t octets = as_written->octets;
-    size_t step = octets / RUNS_MAX + octets / 1000 * octets / (OCTETS_MAX / 1000) + 1;
+    size_t step = octets / runs + octets / 1000 * octets / (OCTETS_MAX / 1000) + 1;
 
-    if (!play_cut(as_written, CUT_EVERYWHERE, 0))
-        return false;
-    for (size_t at = 1; at < as_written->octets; at += step)
-        if (!play_cut(as_written, CUT_ONCE, at))
+    for (size_t at = 1; at < octets; at += step)
+        if (!play_cut(as_written, cut, at))
             return false;
     return true;
 }
 
+static bool play_strikes(struct play *as_written)
+{
+    size_t runs = options.thorough ? RUNS_MAX : STRIKES;
+
+    return play_cuts(as_written, CUT_RESET, runs) && play_cuts(as_written, CUT_CLOSE, runs) &&
+           play_cuts(as_written, CUT_SILENCE, runs) && play_cuts(as_written, CUT_DRAIN, runs);
+}
+
 static bool play_without_memory(const struct scenario *scenario, size_t k, bool all_after)
 {
-    struct play p = { .scenario = scenario, .blind = true };
+    struct play p = { .scenario = scenario, .no_memory = true };
     char how[64];
     bool ok;
 
@@ -135,11 +149,14 @@ static bool play_scenario(const struct scenario *scenario)
     allocations = alloc_count();
     ok = p.failure.n == 0;
     if (options.trace)
-        printf("--- %s\n%.*s%.*s", scenario->title, STR_ARG(bytes_all(&p.transcript)), STR_ARG(bytes_all(&p.world.log)));
+        printf("--- %s\n%.*s%.*s    %zu allocations\n", scenario->title, STR_ARG(bytes_all(&p.transcript)),
+               STR_ARG(bytes_all(&p.world.log)), allocations);
     if (!ok)
         report(&p, "");
     else if (!options.no_cuts && !p.whole)
-        ok = play_cuts(&p);
+        ok = play_cut(&p, CUT_EVERYWHERE, 0) && play_cuts(&p, CUT_ONCE, RUNS_MAX);
+    if (ok && !options.no_cuts)
+        ok = play_strikes(&p);
     if (ok && !options.no_oom)
         ok = play_oom(scenario, allocations);
     play_free(&p);
@@ -178,6 +195,8 @@ static int read_options(int argc, char **argv)
             options.no_oom = true;
         else if (strcmp(argv[i], "--trace") == 0)
             options.trace = true;
+        else if (strcmp(argv[i], "--thorough") == 0)
+            options.thorough = true;
         else if (strcmp(argv[i], "--brief") == 0)
             options.brief = true;
         else
@@ -230,7 +249,8 @@ int main(int argc, char **argv)
     int status = 2;
 
     if (first == 0) {
-        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--trace] [--brief] [FILE...]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]\n",
+                argv[0]);
         return 2;
     }
     if (load_all(&script, argv + first, argc - first))

@@ -1,4 +1,6 @@
-/* What the oracle demands of the bytes that go south: commands (P-1, P-2, P-4, P-5, A-8) and bodies (A-2, F-1, F-2). */
+/* What the oracle demands of the bytes that go south: commands (P-1, P-2, P-4, P-5, A-8) and bodies (A-2,
+ * F-1, F-2).
+ */
 #include "oracle.h"
 
 #include <ctype.h>
@@ -12,8 +14,8 @@ enum { LINE_PLAIN = 510, LINE_WITH_PARAMETERS = 1000, HEADER_NAME = 80 };
 static const struct {
     const char *parameter, *keyword;
 } parameters[] = {
-    { "SIZE", "SIZE" }, { "BODY", "8BITMIME" }, { "SMTPUTF8", "SMTPUTF8" }, { "RET", "DSN" }, { "ENVID", "DSN" },
-    { "NOTIFY", "DSN" }, { "ORCPT", "DSN" }, { "AUTH", "AUTH" },
+    { "SIZE", "SIZE" }, { "BODY", "8BITMIME" }, { "SMTPUTF8", "SMTPUTF8" }, { "RET", "DSN" },
+    { "ENVID", "DSN" }, { "NOTIFY", "DSN" },    { "ORCPT", "DSN" },         { "AUTH", "AUTH" },
 };
 
 static bool is_offered(const struct oracle *o, const char *keyword)
@@ -82,9 +84,7 @@ static void judge_verb(struct oracle *o, enum awaited_kind kind, struct str line
         o->s_utf8 = false;
         judge_envelope(o, line, STR("MAIL FROM:<"));
         break;
-    case AWAIT_RCPT:
-        judge_envelope(o, line, STR("RCPT TO:<"));
-        break;
+    case AWAIT_RCPT: judge_envelope(o, line, STR("RCPT TO:<")); break;
     case AWAIT_DATA:
     case AWAIT_RSET:
     case AWAIT_QUIT:
@@ -97,8 +97,7 @@ static void judge_verb(struct oracle *o, enum awaited_kind kind, struct str line
         if (!str_eq(line, STR("NOOP")))
             oracle_object(o, "P-4: the back end was told \"%.*s\"", STR_ARG(line));
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -172,7 +171,9 @@ void oracle_judge_recipient(struct oracle *o, struct str path)
 
 /* ---- bodies ---- */
 
-/* Octets at s.p[i] that some parser takes for a line end; 0: none (F-2). A 0x85 within a UTF-8 character is not one. */
+/* Octets at s.p[i] that some parser takes for a line end; 0: none (F-2). A 0x85 within a UTF-8 character is
+ * not one.
+ */
 static size_t lenient_end(struct str s, size_t i)
 {
     unsigned char c = (unsigned char)s.p[i];
@@ -241,7 +242,8 @@ static size_t field_length(struct str s)
 /* header fields the proxy may add in front. */
 static bool may_add(struct str s)
 {
-    static const char *const names[] = { "Received:", "Authentication-Results:", "Received-SPF:", "ARC-", "X-Postern-" };
+    static const char *const names[] = { "Received:", "Authentication-Results:", "Received-SPF:", "ARC-",
+                                         "X-Postern-" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_istarts(s, str_of(names[i])))
@@ -261,6 +263,20 @@ static bool is_forged_result(const struct oracle *o, struct str field)
     return false;
 }
 
+/* RFC 5322 2.2, and blanks before the colon (4.5): anything else ends the header section. */
+static bool is_field(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && s.p[n] > ' ' && s.p[n] <= '~' && s.p[n] != ':')
+        n++;
+    if (n == 0)
+        return false;
+    while (n < s.n && (s.p[n] == ' ' || s.p[n] == '\t'))
+        n++;
+    return n < s.n && s.p[n] == ':';
+}
+
 /* The message as it came in, in the form in which it may go out. */
 static void expected_body(const struct oracle *o, struct str in, bool removing, struct bytes *out)
 {
@@ -270,7 +286,7 @@ static void expected_body(const struct oracle *o, struct str in, bool removing, 
         size_t n = in_header ? field_length(str_skip(in, i)) : in.n - i;
         struct str field = str_from(in.p + i, n);
 
-        in_header = in_header && !str_eq(field, STR("\r\n"));
+        in_header = in_header && is_field(field);
         if (!(removing && in_header && is_forged_result(o, field)))
             bytes_put(out, field);
         i += n;

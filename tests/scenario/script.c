@@ -19,15 +19,16 @@ struct define {
 
 enum { CELLS_MAX = 10, DEPTH_MAX = 20 };
 
-/* What {names} stand for while lines are expanded: a row of a table, the arguments of a `use`, the count of a `repeat`. */
+/* What {names} stand for while lines are expanded: a row of a table, the arguments of a `use`, the count of
+ * a `repeat`.
+ */
 struct values {
     const struct values *outer;
     struct str name[CELLS_MAX], value[CELLS_MAX];
     size_t n;
 };
 
-static bool complain(const struct line_of_script *line, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool complain(const struct line_of_script *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool complain(const struct line_of_script *line, const char *format, ...)
 {
@@ -206,7 +207,8 @@ static void add_step(struct scenario *scenario, const struct line_of_script *lin
     scenario->step[scenario->steps++] = (struct step){ line->file, line->number, text };
 }
 
-static bool expand(const struct script *, size_t first, size_t end, const struct values *, struct scenario *, int depth);
+static bool expand(const struct script *, size_t first, size_t end, const struct values *, struct scenario *,
+                   int depth);
 
 /* "use NAME a | b": the lines of NAME with {1}, {2} ... */
 static bool expand_use(const struct script *script, const struct line_of_script *line, struct str rest,
@@ -285,8 +287,8 @@ static struct scenario *new_scenario(struct script *script, const struct line_of
 struct table {
     struct str name[CELLS_MAX];
     size_t names;
-    size_t first, end;   /* rows */
-    size_t at, behind;   /* its own lines in the scenario */
+    size_t first, end; /* rows */
+    size_t at, behind; /* its own lines in the scenario */
 };
 
 /* "table: a | b" rows "end", or "table: NAME" of a definition whose first line names the columns. */
@@ -315,7 +317,9 @@ static bool find_table(const struct script *script, size_t at, size_t end, struc
     return table->end < end || complain(line, "table without `end`");
 }
 
-/* One scenario from the lines behind `at`, those of its table left out. A title that names no column gets the first cell. */
+/* One scenario from the lines behind `at`, those of its table left out. A title that names no column gets
+ * the first cell.
+ */
 static bool add_scenario(struct script *script, struct str title, size_t at, size_t end, const struct table *table,
                          const struct values *row)
 {
@@ -357,7 +361,7 @@ static bool is_scenario(const char *text)
 
 static bool take_scenario(struct script *script, size_t at, struct str title, size_t *next)
 {
-    struct table table;
+    struct table table = { 0 };
     struct str rest;
     size_t end = at + 1, table_at = 0;
 
@@ -384,7 +388,7 @@ bool script_load(struct script *script, const char *path)
         const struct line_of_script *line = &script->line[i];
         bool ok = starts_with(line->text, "define", &rest)      ? add_define(script, i, rest, &i)
                   : starts_with(line->text, "scenario:", &rest) ? take_scenario(script, i, rest, &i)
-                                                                 : complain(line, "outside of a scenario");
+                                                                : complain(line, "outside of a scenario");
 
         if (!ok)
             return false;

@@ -1,7 +1,8 @@
-/* Scenario scripts: text files of scenarios, expanded into plain steps (the language is described in README.md).
+/* Scenario scripts: text files of scenarios, expanded into plain steps (the language is described in
+ * README.md).
  *
- * Here live the parts of the language that are not about mail: comments, `define`/`use`, `repeat` and `table`. What a
- * step means is steps.c's business.
+ * Here live the parts of the language that are not about mail: comments, `define`/`use`, `repeat` and
+ * `table`. What a step means is steps.c's business.
  */
 #ifndef SCENARIO_SCRIPT_H
 #define SCENARIO_SCRIPT_H
@@ -11,7 +12,7 @@
 struct step {
     const char *file;
     int line;
-    char *text;          /* trimmed, macros and {names} filled in */
+    char *text; /* trimmed, macros and {names} filled in */
 };
 
 struct scenario {
@@ -27,13 +28,15 @@ struct script {
     size_t n;
     struct define *define;
     size_t defines;
-    char **file;         /* names, for the steps */
+    char **file; /* names, for the steps */
     size_t files;
     struct line_of_script *line; /* owned text of all files */
     size_t lines;
 };
 
-/* Adds the scenarios and definitions of a file. False, with a message on stderr, when it cannot be read or understood. */
+/* Adds the scenarios and definitions of a file. False, with a message on stderr, when it cannot be read or
+ * understood.
+ */
 bool script_load(struct script *, const char *path);
 void script_free(struct script *);
 

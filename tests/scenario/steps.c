@@ -228,6 +228,24 @@ static void send_in_octets(struct play *p, struct wire *to, struct str bytes)
     tell_sent(p);
 }
 
+/* What strikes at a cut. Afterwards only the oracle judges. */
+static void strike(struct play *p)
+{
+    struct world *w = &p->world;
+
+    if (p->cut == CUT_RESET)
+        world_fail(w, p->to, "connection reset");
+    else if (p->cut == CUT_CLOSE && p->to->state == WIRE_OPEN)
+        world_fin(w, p->to);
+    else if (p->cut == CUT_SILENCE)
+        world_wait(w, 2 * 3600 * 1000);
+    else if (p->cut == CUT_DRAIN)
+        world_drain(w);
+    if (p->cut == CUT_SILENCE && w->session != NULL)
+        fail(p, "two hours of silence, and the session still waits in state %s", session_state_name(w->session));
+    p->blind = p->blind || p->cut != CUT_ONCE;
+}
+
 /* Sends what has been gathered, cut as this run wants it. */
 static void flush(struct play *p)
 {
@@ -241,8 +259,9 @@ static void flush(struct play *p)
     p->octets += all.n;
     if (p->cut == CUT_EVERYWHERE) {
         send_in_octets(p, p->to, all);
-    } else if (p->cut == CUT_ONCE && p->cut_at > before && p->cut_at < p->octets) {
+    } else if (p->cut != CUT_NOTHING && p->cut_at > before && p->cut_at < p->octets) {
         send_bytes(p, p->to, str_from(all.p, p->cut_at - before));
+        strike(p);
         send_bytes(p, p->to, str_skip(all, p->cut_at - before));
     } else {
         send_bytes(p, p->to, all);
@@ -558,8 +577,8 @@ static void pause_here(struct play *p, struct str rest)
 static void wire_is(struct play *p, struct wire *wire, struct str what)
 {
     static const char *const names[] = {
-        [WIRE_NONE] = "unused", [WIRE_ASKED] = "asked for", [WIRE_OPEN] = "open",
-        [WIRE_CLOSED] = "closed", [WIRE_RESET] = "reset", [WIRE_GONE] = "gone",
+        [WIRE_NONE] = "unused",   [WIRE_ASKED] = "asked for", [WIRE_OPEN] = "open",
+        [WIRE_CLOSED] = "closed", [WIRE_RESET] = "reset",     [WIRE_GONE] = "gone",
     };
     bool read;
 
@@ -640,7 +659,9 @@ static void set_listener(struct play *p, struct str text)
 static void set_admission(struct play *p, struct str text)
 {
     static const char *const names[] = {
-        [ADMIT] = "yes", [ADMIT_TOO_MANY] = "too many", [ADMIT_TOO_MANY_FROM_ADDRESS] = "too many from address",
+        [ADMIT] = "yes",
+        [ADMIT_TOO_MANY] = "too many",
+        [ADMIT_TOO_MANY_FROM_ADDRESS] = "too many from address",
         [ADMIT_DRAINING] = "draining",
     };
 
@@ -714,10 +735,10 @@ static struct wire *south(struct play *p)
 }
 
 enum row_kind {
-    SETTING,  /* before the session begins */
-    SEND,     /* gathered with its neighbours into one segment */
-    EVENT,    /* first everything sent so far must have been expected */
-    LOOK      /* changes nothing */
+    SETTING, /* before the session begins */
+    SEND,    /* gathered with its neighbours into one segment */
+    EVENT,   /* first everything sent so far must have been expected */
+    LOOK     /* changes nothing */
 };
 
 /* A row's word is followed by a blank or the end of the step; the first that fits is taken. */
@@ -848,6 +869,32 @@ static void look_for_violations(struct play *p)
     p->blind = was_blind;
 }
 
+static size_t log_lines(struct play *p, const char *pattern)
+{
+    size_t count;
+
+    count_log(p, str_of(pattern), &count);
+    return count;
+}
+
+/* L-1 and L-2: a last line for every connection, no message accepted without one, and printable ASCII only.
+ */
+static void judge_log(struct play *p)
+{
+    struct world *w = &p->world;
+    struct str log = bytes_all(&w->log);
+    size_t accepted = log_lines(p, "outcome=accepted ") + log_lines(p, "outcome=\"accepted, ");
+    size_t connections = log_lines(p, "event=connection ");
+
+    for (size_t i = 0; i < log.n; i++)
+        if ((log.p[i] < ' ' && log.p[i] != '\n') || log.p[i] > '~')
+            fail(p, "L-2: octet %02x in the log", (unsigned char)log.p[i]);
+    if (connections != w->sessions)
+        fail(p, "L-1: %zu last lines of %u connections", connections, w->sessions);
+    if (accepted < w->oracle.accepted || accepted > w->oracle.s_accepted)
+        fail(p, "L-1: %zu accepted in the log, %u north, %u south", accepted, w->oracle.accepted, w->oracle.s_accepted);
+}
+
 /* After the last step: the session is freed, and nothing of it may be left in the pools. */
 static void finish(struct play *p)
 {
@@ -858,6 +905,8 @@ static void finish(struct play *p)
     look_for_violations(p);
     world_end(w);
     look_for_violations(p);
+    p->blind = false;
+    judge_log(p);
     if (p->failure.n == 0 && (w->env->messages.used > 0 || w->env->control.used > 0))
         fail(p, "R-3: %zu octets of messages and %zu of control are left behind", w->env->messages.used,
              w->env->control.used);
@@ -870,10 +919,8 @@ static void set_defaults(struct play *p)
 
 void play_run(struct play *p)
 {
-    bool memory_fails = p->blind;
-
     world_init(&p->world);
-    p->world.rules.memory_fails = memory_fails;
+    p->blind = p->world.rules.memory_fails = p->no_memory;
     set_defaults(p);
     for (p->at = 0; p->at < p->scenario->steps && p->failure.n == 0; p->at++) {
         play_step(p, &p->scenario->step[p->at]);

@@ -5,11 +5,16 @@
 #include "script.h"
 #include "world.h"
 
-/* How what the peers send is cut into segments. */
+/* How what the peers send is cut into segments, and what happens at a cut. */
 enum cut {
-    CUT_NOTHING,     /* as the script says */
-    CUT_EVERYWHERE,  /* one octet at a time */
-    CUT_ONCE         /* at `cut_at`, counted over all that is sent */
+    CUT_NOTHING,    /* as the script says */
+    CUT_EVERYWHERE, /* one octet at a time */
+    CUT_ONCE,       /* at `cut_at`, counted over all that is sent */
+    /* From the cut on expectations do not count any more: */
+    CUT_RESET,   /* whoever sends is reset in the middle of it */
+    CUT_CLOSE,   /* it closes */
+    CUT_SILENCE, /* everybody falls silent; the session must end by itself */
+    CUT_DRAIN    /* Postern is told to stop */
 };
 
 /* One run of one scenario. */
@@ -17,22 +22,23 @@ struct play {
     const struct scenario *scenario;
     enum cut cut;
     size_t cut_at;
-    bool blind;            /* expectations are not looked at; the oracle is */
-    bool tells;            /* keeps a transcript for a failure's report */
+    bool no_memory; /* allocations fail: expectations do not count */
+    bool tells;     /* keeps a transcript for a failure's report */
     /* while it runs */
+    bool blind; /* expectations do not count (any more); the oracle does */
     struct world world;
-    struct bytes segment;  /* sends of one leg in a row, together one segment */
+    struct bytes segment; /* sends of one leg in a row, together one segment */
     struct wire *to;
     size_t at;             /* the step being played */
     size_t n_seen, s_seen; /* octets of `sent` that were expected */
     size_t n_told, s_told; /* of `sent` already in the transcript */
     struct bytes reply;    /* the last reply taken by "<*" */
     bool started;
-    bool whole;            /* the script's segments mean something: no cuts */
-    bool south_varies;     /* S need not be the same in every run */
-    size_t octets;         /* sent by the peers so far */
+    bool whole;        /* the script's segments mean something: no cuts */
+    bool south_varies; /* S need not be the same in every run */
+    size_t octets;     /* sent by the peers so far */
     struct bytes transcript;
-    struct bytes failure;  /* empty: passed */
+    struct bytes failure; /* empty: passed */
 };
 
 /* Plays it to its end. Afterwards `failure`, `octets` and the world can be looked at; then play_free. */

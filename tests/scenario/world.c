@@ -15,7 +15,7 @@ static struct cached {
     struct cached *next;
     char *text;
     struct config *config;
-} *configs;
+} * configs;
 
 /* Values every scenario starts from; a setting of the same section and key takes the place of one. */
 static const struct base_value {
@@ -55,7 +55,8 @@ static bool is_set(struct str settings, struct str section, struct str key)
     return false;
 }
 
-/* The ini puts each section's keys together: one pass a section, in order of first mention. The last setting of a key counts.
+/* The ini puts each section's keys together: one pass a section, in order of first mention. The last setting
+ * of a key counts.
  */
 static void print_section(struct bytes *out, struct str section, struct str settings)
 {
@@ -252,8 +253,8 @@ static void end_leg(struct world *w, struct wire *wire, struct leg *leg)
     chain_clear(&leg->out);
 }
 
-/* Step 1 of the order of work; an end of the south leg belongs to the old connection, so it comes first. True when there
- * may be more to do.
+/* Step 1 of the order of work; an end of the south leg belongs to the old connection, so it comes first.
+ * True when there may be more to do.
  */
 static bool carry_out(struct world *w)
 {
@@ -289,7 +290,8 @@ static struct str input_of(const struct wire *wire)
     return str_from(in.p, in.n < OFFER_MAX ? in.n : OFFER_MAX);
 }
 
-/* The bytes are handed over in a block of their own size, so that the sanitizer sees a read past their end. */
+/* The bytes are handed over in a block of their own size, so that the sanitizer sees a read past their end.
+ */
 static size_t offer_to(struct world *w, bool north, struct str in)
 {
     char *copy = must_grow(NULL, in.n);
@@ -384,8 +386,7 @@ static void settle(struct world *w)
     do {
         more = carry_out(w);
         collect_log(w);
-        more |= offer_south(w);
-        more |= offer_north(w);
+        more |= offer_south(w) || offer_north(w); /* what an offer made due goes out before the next one */
         more |= has_output(w);
         if (++turns > RESTLESS)
             w->broken = "the session never comes to rest";
@@ -436,6 +437,10 @@ void world_send(struct world *w, struct wire *wire, struct str bytes)
 
 void world_fin(struct world *w, struct wire *wire)
 {
+    if (wire->wants_tls) {
+        world_fail(w, wire, "closed in the TLS handshake");
+        return;
+    }
     wire->fin = true;
     settle(w);
 }
@@ -578,8 +583,10 @@ static void forget_wire(struct wire *wire)
 
 void world_new_session(struct world *w)
 {
-    struct session_peer peer = { .listener = find_listener(w), .client = w->setting.client,
-                                 .server = w->setting.server, .admission = w->setting.admission };
+    struct session_peer peer = { .listener = find_listener(w),
+                                 .client = w->setting.client,
+                                 .server = w->setting.server,
+                                 .admission = w->setting.admission };
 
     world_end(w);
     snprintf(peer.id, sizeof peer.id, "S%u", ++w->sessions);
@@ -588,7 +595,10 @@ void world_new_session(struct world *w)
     w->north.state = WIRE_OPEN;
     oracle_north_open(&w->oracle);
     IN_PRODUCT(w->session = session_new(w->env, &peer));
-    w->no_memory = w->session == NULL;
+    if (w->session == NULL) {
+        w->sessions--;
+        w->no_memory = true;
+    }
     settle(w);
 }
 
@@ -596,6 +606,7 @@ void world_end(struct world *w)
 {
     if (w->session == NULL)
         return;
+    oracle_north_gone(&w->oracle); /* no last word is owed: it is the world that ends */
     free_session(w);
     collect_log(w);
 }

@@ -1,8 +1,9 @@
 /* The world around one session: both wires, time and the back-end servers' reputation, in memory.
  *
- * This is a driver in the sense of session.h and follows its "order of work" to the letter: what the worker does with
- * sockets and timers is done here with byte queues and a number. Whoever plays (steps.c, the fuzz target) puts bytes and
- * events in; `sent` of each wire is what the product wrote. The oracle listens to everything.
+ * This is a driver in the sense of session.h and follows its "order of work" to the letter: what the worker
+ * does with sockets and timers is done here with byte queues and a number. Whoever plays (steps.c, the fuzz
+ * target) puts bytes and events in; `sent` of each wire is what the product wrote. The oracle listens to
+ * everything.
  */
 #ifndef SCENARIO_WORLD_H
 #define SCENARIO_WORLD_H
@@ -13,31 +14,31 @@
 
 enum wire_state {
     WIRE_NONE,
-    WIRE_ASKED,   /* the session wants a connection; nobody has answered yet */
+    WIRE_ASKED, /* the session wants a connection; nobody has answered yet */
     WIRE_OPEN,
-    WIRE_CLOSED,  /* by the product, in order */
-    WIRE_RESET,   /* by the product */
-    WIRE_GONE     /* by the peer */
+    WIRE_CLOSED, /* by the product, in order */
+    WIRE_RESET,  /* by the product */
+    WIRE_GONE    /* by the peer */
 };
 
 /* One leg, as its peer sees it. */
 struct wire {
     enum wire_state state;
-    struct bytes in;         /* sent by the peer, not consumed by the session yet */
-    bool fin;                /* the peer's FIN comes behind `in` */
-    struct bytes sent;       /* everything the product wrote; on S over all connections */
-    size_t room;             /* octets the peer still takes; SIZE_MAX: it reads */
+    struct bytes in;   /* sent by the peer, not consumed by the session yet */
+    bool fin;          /* the peer's FIN comes behind `in` */
+    struct bytes sent; /* everything the product wrote; on S over all connections */
+    size_t room;       /* octets the peer still takes; SIZE_MAX: it reads */
     bool wants_tls, is_tls;
 };
 
 /* What a scenario may say about its set-up. */
 struct setting {
-    struct bytes ini;        /* "[section] key = value" lines over the base ini */
-    const char *listener;    /* NULL: the first */
+    struct bytes ini;     /* "[section] key = value" lines over the base ini */
+    const char *listener; /* NULL: the first */
     struct endpoint client, server;
     enum admission admission;
-    struct bytes offers;     /* EHLO keywords known of every back end, one a line; empty: nothing is known */
-    size_t message_pool;     /* 0: what the configuration says */
+    struct bytes offers; /* EHLO keywords known of every back end, one a line; empty: nothing is known */
+    size_t message_pool; /* 0: what the configuration says */
 };
 
 struct world {
@@ -45,16 +46,16 @@ struct world {
     struct oracle_rules rules;
     struct oracle oracle;
     struct session_env *env;
-    struct config *config;   /* cached, not owned */
+    struct config *config; /* cached, not owned */
     struct servers servers;
     struct session *session; /* NULL: over */
     struct wire north, south;
-    struct endpoint target;  /* of the last connection asked for */
-    unsigned connections;    /* south, so far */
-    unsigned sessions;       /* north, so far */
+    struct endpoint target; /* of the last connection asked for */
+    unsigned connections;   /* south, so far */
+    unsigned sessions;      /* north, so far; not those for which there was no memory */
     struct bytes log;
-    bool no_memory;          /* session_new said so */
-    const char *broken;      /* the driver's own complaint: a session that never comes to rest */
+    bool no_memory;     /* there was none for a session */
+    const char *broken; /* the driver's own complaint: a session that never comes to rest */
 };
 
 /* True while the product runs: allocations inside are the product's (alloc.c). */
@@ -62,15 +63,19 @@ extern int world_in_product;
 
 void world_init(struct world *);
 void world_free(struct world *);
-/* Reads the configuration and starts the first session. False, with a message in `errors`, when the ini is refused. */
+/* Reads the configuration and starts the first session. False, with a message in `errors`, when the ini is
+ * refused.
+ */
 bool world_start(struct world *, struct bytes *errors);
 /* Another client, once the session before is over. */
 void world_new_session(struct world *);
-/* The session is done with: whatever its state, everything is closed and freed, and the oracle draws its sum. */
+/* The session is done with: whatever its state, everything is closed and freed, and the oracle draws its
+ * sum.
+ */
 void world_end(struct world *);
 
 void world_send(struct world *, struct wire *, struct str bytes);
-void world_fin(struct world *, struct wire *);    /* north: FIN behind what was sent; south: FIN now */
+void world_fin(struct world *, struct wire *); /* north: FIN behind what was sent; south: FIN now */
 void world_fail(struct world *, struct wire *, const char *why);
 void world_connected(struct world *);
 void world_secured(struct world *, struct wire *);

@@ -102,7 +102,7 @@ static inline void model_clean(struct str in, bool normalise, struct data_result
 
     for (size_t i = 0; i < in.n; i += n) {
         struct str rest = str_skip(in, i);
-        enum data_fault fault = rest.p[0] == '\r' ? DATA_BARE_CR
+        enum data_fault fault = rest.p[0] == '\r'   ? DATA_BARE_CR
                                 : rest.p[0] == '\n' ? DATA_BARE_LF
                                 : rest.p[0] == '\0' ? DATA_NUL
                                                     : DATA_CLEAN;
@@ -133,8 +133,8 @@ static inline void model_lone_dots(struct data_result *out, bool ends_in_crlf)
         n = 1;
         if (i < out->body.n)
             token = next_token(str_skip(bytes_str(&out->body), i), &n);
-        if (last == TOKEN_DOT && (token == TOKEN_LENIENT ? before >= TOKEN_CRLF : before == TOKEN_LENIENT)
-            && token >= TOKEN_CRLF) {
+        if (last == TOKEN_DOT && (token == TOKEN_LENIENT ? before >= TOKEN_CRLF : before == TOKEN_LENIENT) &&
+            token >= TOKEN_CRLF) {
             out->fault = DATA_LONE_DOT;
             out->fault_offset = out->body.n = token == TOKEN_CRLF ? i : i + n - 1;
             return;

@@ -237,7 +237,6 @@ static void has_sane_defaults(void)
     CHECK_EQ_INT(config->timeouts.south_end, 580000);
     CHECK_EQ_INT(config->framing, FRAMING_REJECT);
     CHECK_EQ_INT(config->auth_mechanisms.n, 2);
-    CHECK_EQ_INT(config->tls_tickets, false);
     CHECK_EQ_INT(config->log_level, LOG_INFO);
     CHECK_EQ_INT(config->routes[0].tls, SOUTH_TLS_OPPORTUNISTIC);
     CHECK_EQ_INT(config->routes[0].servers.item[0].port, 26);
@@ -487,9 +486,10 @@ static void manual_is_the_committed_one(void)
 static uint64_t worst_case(const struct config *config, bool tls)
 {
     struct config_store store = { config->memory };
-    uint64_t session = BUDGET_SESSION + 2 * BUDGET_INPUT + BUDGET_ADDRESS_ENTRY + (tls ? BUDGET_TLS : 0);
+    uint64_t session =
+        BUDGET_SESSION + BUDGET_INPUT + 2 * config->workers * BUDGET_ADDRESS_ENTRY + (tls ? BUDGET_TLS : 0);
 
-    return BUDGET_SUPERVISOR + 2 * config->workers * BUDGET_WORKER + config->limits.message_memory +
+    return BUDGET_SUPERVISOR + 2 * config->workers * BUDGET_WORKER + 2 * config->limits.message_memory +
            config->limits.sessions * session + 2 * config_store_size(&store);
 }
 
@@ -513,7 +513,7 @@ static void proves_memory_at_the_bound(void)
     }
     fclose(out);
     CHECK(strstr(text, "# does not fit: raise [limits] memory to ") != NULL);
-    CHECK(strstr(text, "or lower [limits] sessions to 499\n") != NULL);
+    CHECK(strstr(text, "or lower [limits] sessions to 299\n") != NULL);
     free(text);
     config_free(config);
 }

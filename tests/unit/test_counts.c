@@ -130,6 +130,22 @@ static void a_listener_keeps_its_number_over_reloads(void)
     counts_free(c);
 }
 
+static void a_client_that_left_may_come_again(void)
+{
+    struct counts_limits limits = { 2, 0, 1 };
+    struct counts *c = counts_new(100);
+    struct counted first, second;
+
+    CHECK_EQ_INT(enter(c, 0, "192.0.2.1", &limits, &first), ADMIT);
+    counts_leave_address(c, 0, &first);
+    CHECK_EQ_INT(enter(c, 0, "192.0.2.1", &limits, &second), ADMIT);
+    CHECK_EQ_INT(counts_total(c), 2);
+    counts_leave(c, 0, &first);
+    CHECK_EQ_INT(open_from(c, "192.0.2.1"), 1);
+    CHECK_EQ_INT(counts_total(c), 1);
+    counts_free(c);
+}
+
 /* What a worker counted before it died is gone, what others counted stays. */
 static void a_dead_workers_row_is_cleared(void)
 {
@@ -186,6 +202,7 @@ static const struct test_case tests[] = {
     TEST(ipv6_is_counted_by_network),
     TEST(each_listener_has_its_own_limit),
     TEST(a_listener_keeps_its_number_over_reloads),
+    TEST(a_client_that_left_may_come_again),
     TEST(a_dead_workers_row_is_cleared),
     TEST(a_full_table_skips_the_limit_of_the_address),
 };

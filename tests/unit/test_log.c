@@ -61,6 +61,45 @@ static void writes_json(void)
     log_free(log);
 }
 
+static void writes_numbers(void)
+{
+    struct log *log = new_log(LOG_LOGFMT, LOG_TO_STDERR, -1);
+
+    log_begin(log, LOG_INFO, "numbers");
+    log_num(log, "none", 0);
+    log_num(log, "ten", 10);
+    log_num(log, "most", INT64_MAX);
+    log_num(log, "least", INT64_MIN);
+    log_end(log);
+    check_lines(log, "time=2026-11-22T12:00:00.123Z level=info event=numbers none=0 ten=10 most=9223372036854775807 "
+                     "least=-9223372036854775808\n");
+    log_free(log);
+}
+
+static void tells_the_time_of_each_line(void)
+{
+    static const struct {
+        int64_t after;
+        const char *want;
+    } rows[] = {
+        { 0, "time=2026-11-22T12:00:00.000Z level=info event=tick\n" },
+        { 999, "time=2026-11-22T12:00:00.999Z level=info event=tick\n" },
+        { 1000, "time=2026-11-22T12:00:01.000Z level=info event=tick\n" },
+        { 43200007, "time=2026-11-23T00:00:00.007Z level=info event=tick\n" },
+        { 59, "time=2026-11-22T12:00:00.059Z level=info event=tick\n" },
+        { -NOW_S * INT64_C(1000), "time=1970-01-01T00:00:00.000Z level=info event=tick\n" },
+    };
+    struct log *log = new_log(LOG_LOGFMT, LOG_TO_STDERR, -1);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        log_set_time(log, NOW_S * INT64_C(1000) + rows[i].after);
+        log_begin(log, LOG_INFO, "tick");
+        log_end(log);
+        check_lines(log, rows[i].want);
+    }
+    log_free(log);
+}
+
 /* ORACLE L-2, ATTACKS M03: no control, no C1, no non-ASCII; and nothing that ends the value or begins another key. */
 static void escapes_wire_bytes(void)
 {
@@ -298,6 +337,8 @@ static void opens_stderr_apart(void)
 static const struct test_case tests[] = {
     TEST(writes_logfmt),
     TEST(writes_json),
+    TEST(writes_numbers),
+    TEST(tells_the_time_of_each_line),
     TEST(escapes_wire_bytes),
     TEST(escapes_nul),
     TEST(bounds_lines),

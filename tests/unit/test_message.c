@@ -48,7 +48,8 @@ static void check(const struct sample *s, size_t piece)
     pool_init(&pool, 1 << 20);
     message_init(&m, &pool, 65536, false);
     for (size_t at = 0; at < all.n; at += piece)
-        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET), MESSAGE_OK);
+        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET),
+                     MESSAGE_OK);
     CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
     CHECK(m.header_done);
     CHECK_EQ_INT(m.size, all.n);

@@ -26,6 +26,9 @@ static const struct verb_sample verb_samples[] = {
     { S("HELO localhost"), VERB_HELO, COMMAND_OK, S("localhost") },
     { S("EHLO [192.0.2.1]"), VERB_EHLO, COMMAND_OK, S("[192.0.2.1]") },
     { S("EHLO [IPv6:2001:db8::1]"), VERB_EHLO, COMMAND_OK, S("[IPv6:2001:db8::1]") },
+    { S("EHLO mail.example.org."), VERB_EHLO, COMMAND_OK, S("mail.example.org") },
+    { S("EHLO mail.example.org.."), VERB_EHLO, COMMAND_BAD_HELO, S("") },
+    { S("EHLO ."), VERB_EHLO, COMMAND_BAD_HELO, S("") },
     { S("EHLO my_pc"), VERB_EHLO, COMMAND_OK, S("my_pc") },
     { S("EHLO a.example \t"), VERB_EHLO, COMMAND_OK, S("a.example") },
     { S("EHLO"), VERB_EHLO, COMMAND_SYNTAX, S("") },
@@ -127,7 +130,8 @@ struct envelope_sample {
 };
 
 #define LETTERS_10 "abcdefghij"
-#define LETTERS_50 LETTERS_10 LETTERS_10 LETTERS_10 LETTERS_10 LETTERS_10
+#define LETTERS_40 LETTERS_10 LETTERS_10 LETTERS_10 LETTERS_10
+#define LETTERS_50 LETTERS_40 LETTERS_10
 #define LETTERS_100 LETTERS_50 LETTERS_50
 
 static const struct envelope_sample mail_samples[] = {
@@ -201,6 +205,8 @@ static const struct envelope_sample mail_samples[] = {
     { S("MAIL FROM:<> ENVID=" LETTERS_100 "a"), COMMAND_BAD_PARAMETER, NULL },
     { S("MAIL FROM:<> ENVID=a+00b"), COMMAND_BAD_PARAMETER, NULL },
     { S("MAIL FROM:<> ENVID=a+0D+0Ab"), COMMAND_BAD_PARAMETER, NULL },
+    { S("MAIL FROM:<> ENVID=a+1F"), COMMAND_BAD_PARAMETER, NULL },
+    { S("MAIL FROM:<> ENVID=a+2G"), COMMAND_BAD_PARAMETER, NULL },
     { S("MAIL FROM:<> ENVID=a+7F"), COMMAND_BAD_PARAMETER, NULL },
     { S("MAIL FROM:<> ENVID=a+C3+B6"), COMMAND_BAD_PARAMETER, NULL },
     { S("MAIL FROM:<> ENVID=a+2b"), COMMAND_BAD_PARAMETER, NULL },
@@ -297,8 +303,7 @@ static const struct envelope_sample rcpt_samples[] = {
     { S("RCPT TO:<a@b.example> SIZE=1"), COMMAND_UNKNOWN_PARAMETER, NULL },
     /* RFC 3461 4.1 */
     { S("RCPT TO:<a@b.example> NOTIFY=NEVER"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=NEVER" },
-    { S("RCPT TO:<a@b.example> notify=delay,Success"), COMMAND_OK,
-      "RCPT TO:<a@b.example> NOTIFY=SUCCESS,DELAY" },
+    { S("RCPT TO:<a@b.example> notify=delay,Success"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=SUCCESS,DELAY" },
     { S("RCPT TO:<a@b.example> NOTIFY=FAILURE,FAILURE"), COMMAND_OK, "RCPT TO:<a@b.example> NOTIFY=FAILURE" },
     { S("RCPT TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,DELAY"), COMMAND_OK,
       "RCPT TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,DELAY" },
@@ -313,9 +318,9 @@ static const struct envelope_sample rcpt_samples[] = {
       "RCPT TO:<a@b.example> ORCPT=rfc822;v@other.example" },
     { S("RCPT TO:<a@b.example> ORCPT=x400;/S=a"), COMMAND_BAD_PARAMETER, NULL },
     { S("RCPT TO:<a@b.example> ORCPT=x400;/S+3Da"), COMMAND_OK, "RCPT TO:<a@b.example> ORCPT=x400;/S+3Da" },
-    { S("RCPT TO:<a@b.example> ORCPT=rfc822;" LETTERS_450), COMMAND_OK,
-      "RCPT TO:<a@b.example> ORCPT=rfc822;" LETTERS_450 },
-    { S("RCPT TO:<a@b.example> ORCPT=rfc822;" LETTERS_450 LETTERS_50), COMMAND_BAD_PARAMETER, NULL },
+    { S("RCPT TO:<a@b.example> ORCPT=rfc822;+21" LETTERS_450 LETTERS_40), COMMAND_OK,
+      "RCPT TO:<a@b.example> ORCPT=rfc822;+21" LETTERS_450 LETTERS_40 },
+    { S("RCPT TO:<a@b.example> ORCPT=rfc822;+21x" LETTERS_450 LETTERS_40), COMMAND_BAD_PARAMETER, NULL },
     { S("RCPT TO:<a@b.example> ORCPT=rfc822;a+00"), COMMAND_BAD_PARAMETER, NULL },
     { S("RCPT TO:<a@b.example> ORCPT=rfc822;a+0D+0ARCPT"), COMMAND_BAD_PARAMETER, NULL },
     { S("RCPT TO:<a@b.example> ORCPT=rfc822;"), COMMAND_BAD_PARAMETER, NULL },

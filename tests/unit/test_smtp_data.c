@@ -71,9 +71,8 @@ static void read_cut(enum mode mode, struct str in, const size_t *cuts, size_t n
 
 static bool same_result(const struct data_result *a, const struct data_result *b)
 {
-    return a->fault == b->fault && (a->fault == DATA_CLEAN || a->fault_offset == b->fault_offset)
-           && a->is_ended == b->is_ended && a->used == b->used
-           && str_eq(bytes_str(&a->body), bytes_str(&b->body));
+    return a->fault == b->fault && (a->fault == DATA_CLEAN || a->fault_offset == b->fault_offset) &&
+           a->is_ended == b->is_ended && a->used == b->used && str_eq(bytes_str(&a->body), bytes_str(&b->body));
 }
 
 static void check_all_cuts(enum mode mode, struct str in, const struct data_result *whole)
@@ -123,8 +122,7 @@ static const struct sample samples[] = {
     { "a doubled dot in front of text is one", REJECT, S("a\r\n..b\r\n.\r\n"), S("a\r\n.b\r\n"), 0, 0 },
     { "three dots are two", REJECT, S("...\r\n.\r\n"), S("..\r\n"), 0, 0 },
     { "a dot that was not doubled is deleted all the same", REJECT, S(".x\r\n.\r\n"), S("x\r\n"), 0, 0 },
-    { "only the first dot of a line is deleted", REJECT, S("a.b\r\n.c.d\r\n.\r\n"), S("a.b\r\nc.d\r\n"), 0,
-      0 },
+    { "only the first dot of a line is deleted", REJECT, S("a.b\r\n.c.d\r\n.\r\n"), S("a.b\r\nc.d\r\n"), 0, 0 },
     { "dot lines in a row", REJECT, S("..\r\n..\r\n..\r\n.\r\n"), S(".\r\n.\r\n.\r\n"), 0, 0 },
     { "a first line that starts with a blank is kept", REJECT, S(" a\r\n.\r\n"), S(" a\r\n"), 0, 0 },
     /* F-3, F-4: bare CR, bare LF and NUL, rejected after the real end */
@@ -159,8 +157,7 @@ static const struct sample samples[] = {
     { "the dot of CRLF.CR was stuffing", NORMALISE, S("a\r\n.\rb\r\n.\r\n"), S("a\r\n\r\nb\r\n"), 0, 0 },
     { "CRLF.CRCRLF is two empty lines", NORMALISE, S("a\r\n.\r\r\n.\r\n"), S("a\r\n\r\n\r\n"), 0, 0 },
     { "a dot behind a dropped NUL is text", NORMALISE, S("a\r\n\0.\r\n.\r\n"), S("a\r\n.\r\n"), 0, 0 },
-    { "NUL between CR and LF leaves two line ends", NORMALISE, S("a\r\0\n.\r\n.\r\n"), S("a\r\n\r\n.\r\n"),
-      0, 0 },
+    { "NUL between CR and LF leaves two line ends", NORMALISE, S("a\r\0\n.\r\n.\r\n"), S("a\r\n\r\n.\r\n"), 0, 0 },
     { "a message that ends in a bare LF goes on", NORMALISE, S("a\n.\r\n"), S("a\r\n.\r\n"), 0, NO_END },
     /* F-2: the lone dot */
     { "VT.CRLF is a fault", REJECT, S("a\v.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
@@ -177,37 +174,29 @@ static const struct sample samples[] = {
     { "NEL.FF is a fault", REJECT, S("a\x85.\f\r\n.\r\n"), S("a\x85."), DATA_LONE_DOT, 0 },
     { "it is one in normalise mode too", NORMALISE, S("a\v.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
     { "VT.LF is one when LF is mended", NORMALISE, S("a\v.\n.\r\n\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
-    { "VT NUL.CRLF is one when NUL is dropped", NORMALISE, S("a\v\0.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT,
-      0 },
+    { "VT NUL.CRLF is one when NUL is dropped", NORMALISE, S("a\v\0.\r\n.\r\n"), S("a\v."), DATA_LONE_DOT, 0 },
     { "LF.VT is one when LF is mended", NORMALISE, S("a\n.\v\r\n.\r\n"), S("a\r\n."), DATA_LONE_DOT, 0 },
     { "CRLF.VT with an undoubled dot leaves no dot", REJECT, S(".\v\r\n.\r\n"), S("\v\r\n"), 0, 0 },
     { "a lone VT is body", REJECT, S("a\vb\r\n.\r\n"), S("a\vb\r\n"), 0, 0 },
     { "a page break before a sentence is body", REJECT, S("\fA.\r\n.\r\n"), S("\fA.\r\n"), 0, 0 },
     { "two dots between lenient ends are body", REJECT, S("\v..\v\r\n.\r\n"), S("\v..\v\r\n"), 0, 0 },
-    { "a stuffed dot between CRLFs is body", REJECT, S("\v\r\n..\r\n\v\r\n.\r\n"), S("\v\r\n.\r\n\v\r\n"), 0,
-      0 },
+    { "a stuffed dot between CRLFs is body", REJECT, S("\v\r\n..\r\n\v\r\n.\r\n"), S("\v\r\n.\r\n\v\r\n"), 0, 0 },
     { "U+0445 ends in 0x85 and is a letter", REJECT, S("\xd1\x85.\r\n.\r\n"), S("\xd1\x85.\r\n"), 0, 0 },
-    { "U+5145 ends in 0x85 and is a letter", REJECT, S("\xe5\x85\x85.\r\n.\r\n"), S("\xe5\x85\x85.\r\n"), 0,
-      0 },
-    { "U+1F605 ends in 0x85 and is a face", REJECT, S("\xf0\x9f\x98\x85.\r\n.\r\n"),
-      S("\xf0\x9f\x98\x85.\r\n"), 0, 0 },
+    { "U+5145 ends in 0x85 and is a letter", REJECT, S("\xe5\x85\x85.\r\n.\r\n"), S("\xe5\x85\x85.\r\n"), 0, 0 },
+    { "U+1F605 ends in 0x85 and is a face", REJECT, S("\xf0\x9f\x98\x85.\r\n.\r\n"), S("\xf0\x9f\x98\x85.\r\n"), 0, 0 },
+    { "U+07C5 ends in 0x85 and is a letter", REJECT, S("\xdf\x85.\r\n.\r\n"), S("\xdf\x85.\r\n"), 0, 0 },
+    { "0x85 behind F5, which is no lead octet, is NEL", REJECT, S("\xf5\x80\x80\x85.\r\n.\r\n"), S("\xf5\x80\x80\x85."),
+      DATA_LONE_DOT, 0 },
     { "e acute ends in 0xa9 and is a letter", REJECT, S("\xc3\xa9.\r\n.\r\n"), S("\xc3\xa9.\r\n"), 0, 0 },
-    { "0x85 in a cut-off character is NEL", REJECT, S("\xe5\x85.\r\n.\r\n"), S("\xe5\x85."), DATA_LONE_DOT,
-      0 },
-    { "0x85 in an overlong form is NEL", REJECT, S("\xe0\x81\x85.\r\n.\r\n"), S("\xe0\x81\x85."),
+    { "0x85 in a cut-off character is NEL", REJECT, S("\xe5\x85.\r\n.\r\n"), S("\xe5\x85."), DATA_LONE_DOT, 0 },
+    { "0x85 in an overlong form is NEL", REJECT, S("\xe0\x81\x85.\r\n.\r\n"), S("\xe0\x81\x85."), DATA_LONE_DOT, 0 },
+    { "0x85 in an overlong form of two is NEL", REJECT, S("\xc1\x85.\r\n.\r\n"), S("\xc1\x85."), DATA_LONE_DOT, 0 },
+    { "0x85 in an overlong form of four is NEL", REJECT, S("\xf0\x8f\x80\x85.\r\n.\r\n"), S("\xf0\x8f\x80\x85."),
       DATA_LONE_DOT, 0 },
-    { "0x85 in an overlong form of two is NEL", REJECT, S("\xc1\x85.\r\n.\r\n"), S("\xc1\x85."),
-      DATA_LONE_DOT, 0 },
-    { "0x85 in an overlong form of four is NEL", REJECT, S("\xf0\x8f\x80\x85.\r\n.\r\n"),
-      S("\xf0\x8f\x80\x85."),
-      DATA_LONE_DOT, 0 },
-    { "0x85 in a surrogate is NEL", REJECT, S("\xed\xa0\x85.\r\n.\r\n"), S("\xed\xa0\x85."), DATA_LONE_DOT,
-      0 },
-    { "0x85 above U+10FFFF is NEL", REJECT, S("\xf4\x90\x80\x85.\r\n.\r\n"), S("\xf4\x90\x80\x85."),
-      DATA_LONE_DOT, 0 },
+    { "0x85 in a surrogate is NEL", REJECT, S("\xed\xa0\x85.\r\n.\r\n"), S("\xed\xa0\x85."), DATA_LONE_DOT, 0 },
+    { "0x85 above U+10FFFF is NEL", REJECT, S("\xf4\x90\x80\x85.\r\n.\r\n"), S("\xf4\x90\x80\x85."), DATA_LONE_DOT, 0 },
     { "C2 without its 0x85 is nothing", REJECT, S("\xc2.\xc2\r\n.\r\n"), S("\xc2.\xc2\r\n"), 0, 0 },
-    { "NUL within U+0085 is dropped first", NORMALISE, S("\xc2\0\x85.\r\n.\r\n"), S("\xc2\x85."),
-      DATA_LONE_DOT, 0 },
+    { "NUL within U+0085 is dropped first", NORMALISE, S("\xc2\0\x85.\r\n.\r\n"), S("\xc2\x85."), DATA_LONE_DOT, 0 },
     /* RFC 3030: BDAT */
     { "BDAT has no end of data", BDAT, S("a\r\n.\r\nb\r\n"), S("a\r\n.\r\nb\r\n"), 0, NO_END },
     { "BDAT has no stuffing", BDAT, S("..a\r\n.b\r\n"), S("..a\r\n.b\r\n"), 0, NO_END },
@@ -216,12 +205,10 @@ static const struct sample samples[] = {
     { "a CR as the last octet of all is bare", BDAT, S("a\r"), S("a"), DATA_BARE_CR, NO_END },
     { "a CR as the last octet of all is dropped", BDAT_NORMALISE, S("a\r"), S("a"), 0, NO_END },
     { "a lone dot in BDAT", BDAT, S("a\v.\r\nb"), S("a\v."), DATA_LONE_DOT, NO_END },
-    { "a lone dot at the end of BDAT, where a CRLF will be put", BDAT, S("a\v."), S("a\v."), DATA_LONE_DOT,
-      NO_END },
+    { "a lone dot at the end of BDAT, where a CRLF will be put", BDAT, S("a\v."), S("a\v."), DATA_LONE_DOT, NO_END },
     { "a last dot line without CRLF will be stuffed", BDAT, S("a\r\n."), S("a\r\n."), 0, NO_END },
     { "a bare CR is mended in BDAT", BDAT_NORMALISE, S("a\r.\rb"), S("a\r\n.\r\nb"), 0, NO_END },
-    { "BINARYMIME is not looked at", BINARY, S("a\0\r\r\n.\r\n\n\v.\r\n"), S("a\0\r\r\n.\r\n\n\v.\r\n"), 0,
-      NO_END },
+    { "BINARYMIME is not looked at", BINARY, S("a\0\r\r\n.\r\n\n\v.\r\n"), S("a\0\r\r\n.\r\n\n\v.\r\n"), 0, NO_END },
 };
 
 static void reads_samples_however_cut(void)
@@ -332,6 +319,46 @@ static void reads_lines_of_many_dots(void)
     }
 }
 
+struct odd_sample {
+    struct str odd;
+    enum data_fault fault;
+};
+
+static const struct odd_sample odd_samples[] = {
+    { S("\n"), DATA_BARE_LF },
+    { S("\r"), DATA_BARE_CR },
+    { S("\0"), DATA_NUL },
+    { S("\v."), DATA_LONE_DOT },
+    { S("\x85."), DATA_LONE_DOT },
+    { S("\xc2\x85."), DATA_LONE_DOT },
+    { S("\xe2\x80\xa8."), DATA_LONE_DOT },
+    { S("\xe2\x80\xa9."), DATA_LONE_DOT },
+    { S("\x85.\x85 and on"), DATA_LONE_DOT },
+    { S("\xe2\x80\xa8.\xe2\x80\xa9 and on"), DATA_LONE_DOT },
+    { S("\t."), DATA_CLEAN },
+};
+
+/* Text is passed over eight octets at a time, ASCII and 8-bit alike: nothing odd may hide there. */
+static void misses_nothing_in_long_text(void)
+{
+    static const struct str letters[] = { S("a"), S("\xe9"), S("\xd1\x8f"), S("\xe5\xad\x97") };
+    static struct bytes in;
+    static struct data_result result;
+
+    for (size_t i = 0; i < sizeof odd_samples / sizeof *odd_samples; i++) {
+        for (size_t j = 0; j < 4 * 40; j++) {
+            in.n = 0;
+            for (size_t n = 0; n < j / 4; n++)
+                bytes_add(&in, letters[j % 4]);
+            bytes_add(&in, odd_samples[i].odd);
+            bytes_add(&in, STR("\r\nand on it goes, for a while\r\n.\r\n"));
+            read_cut(REJECT, bytes_str(&in), NULL, 0, &result);
+            CHECK_EQ_INT(result.fault, odd_samples[i].fault);
+            CHECK(result.is_ended && result.used == in.n);
+        }
+    }
+}
+
 static void tells_whether_normalising_changed_something(void)
 {
     struct data_decoder clean = decoder_for(NORMALISE), mended = decoder_for(NORMALISE);
@@ -424,8 +451,10 @@ static size_t random_below(size_t n)
 static size_t random_message(char *p, size_t max)
 {
     static const char *const pieces[] = {
-        "\r\n", "\r\n", "\r\n.", ".\r\n", "\r\n.\r\n", "\r", "\n", ".", ".", ".", "\v", "\f", "\x1a", "\x85",
-        "\xc2", "\xe2", "\x80", "\xa8", "\xe2\x80\xa8", "\xc2\x85", "\xd1\x85", " ", "a", "aaaaaaaaa", "",
+        "\r\n", "\r\n", "\r\n.",     ".\r\n", "\r\n.\r\n",    "\r",       "\n",
+        ".",    ".",    ".",         "\v",    "\f",           "\x1a",     "\x85",
+        "\xc2", "\xe2", "\x80",      "\xa8",  "\xe2\x80\xa8", "\xc2\x85", "\xd1\x85",
+        " ",    "a",    "aaaaaaaaa", "",
     };
     size_t n = 0, want = 1 + random_below(10);
 
@@ -511,6 +540,7 @@ static const struct test_case tests[] = {
     TEST(handing_out_points_into_the_input),
     TEST(finds_the_end_behind_every_edge),
     TEST(reads_lines_of_many_dots),
+    TEST(misses_nothing_in_long_text),
     TEST(tells_whether_normalising_changed_something),
     TEST(names_faults),
     TEST(doubles_dots_however_cut),

@@ -80,8 +80,7 @@ static const struct sample samples[] = {
     { "a CR counts when it is not the end's", "1234567\rA\r\n", "long", false },
     { "a CR as the last octet allowed", "1234567\r\r\n", "<1234567\r>", false },
     { "a CR as one octet too many", "12345678\r\r\n", "long", false },
-    { "an over-long line is reported once, at its end", "1234567890123456789\r\nNOOP\r\n", "long<NOOP>",
-      false },
+    { "an over-long line is reported once, at its end", "1234567890123456789\r\nNOOP\r\n", "long<NOOP>", false },
     { "a bare LF does not end it", "12345678901\nQUIT\n\r\nNOOP\r\n", "long<NOOP>", false },
     { "an over-long line that goes on", "12345678901", "", true },
 };
@@ -219,8 +218,7 @@ static void a_flood_stays_one(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(reads_samples_however_cut),     TEST(nul_is_part_of_the_line),
-    TEST(a_line_in_one_segment_is_not_copied), TEST(freeing_forgets_the_part_held),
-    TEST(a_line_without_end_is_a_flood), TEST(a_flood_stays_one),
+    TEST(reads_samples_however_cut),     TEST(nul_is_part_of_the_line),       TEST(a_line_in_one_segment_is_not_copied),
+    TEST(freeing_forgets_the_part_held), TEST(a_line_without_end_is_a_flood), TEST(a_flood_stays_one),
 };
 TEST_MAIN(tests)

@@ -31,27 +31,23 @@ static const struct read_sample read_samples[] = {
     { "a code this document does not know", S("299 x\r\n"), REPLY_READY, 299, "", "x", 0 },
     { "a line without its end", S("250 OK\r"), REPLY_NONE, 0, "", "", 0 },
     { "a reply without its last line", S("250-OK\r\n"), REPLY_NONE, 0, "", "", 0 },
-    { "control octets are the printer's affair", S("250 a\x1b[2Jb\xff\r\n"), REPLY_READY, 250, "",
-      "a\x1b[2Jb\xff", 0 },
+    { "control octets are the printer's affair", S("250 a\x1b[2Jb\xff\r\n"), REPLY_READY, 250, "", "a\x1b[2Jb\xff", 0 },
     /* RFC 2034 4 */
     { "an enhanced code", S("250 2.1.0 Sender ok\r\n"), REPLY_READY, 250, "2.1.0", "Sender ok", 0 },
-    { "an enhanced code on each line", S("550-5.7.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.7.1",
-      "a\nb", 0 },
+    { "an enhanced code on each line", S("550-5.7.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.7.1", "a\nb", 0 },
     { "an enhanced code alone", S("451 4.4.2\r\n"), REPLY_READY, 451, "4.4.2", "", 0 },
     { "an enhanced code of three digits", S("550 5.123.999 x\r\n"), REPLY_READY, 550, "5.123.999", "x", 0 },
     { "a code on the second line only", S("550-a\r\n550 5.1.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb", 0 },
-    { "two codes: the first counts", S("550-5.1.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb",
-      0 },
+    { "two codes: the first counts", S("550-5.1.1 a\r\n550 5.7.1 b\r\n"), REPLY_READY, 550, "5.1.1", "a\nb", 0 },
     { "a code of another class is dropped", S("550 2.0.0 x\r\n"), REPLY_READY, 550, "", "x", 0 },
-    { "a code of another class, then a right one", S("550-4.0.0 a\r\n550 5.0.0 b\r\n"), REPLY_READY, 550,
-      "5.0.0", "a\nb", 0 },
+    { "a code of another class, then a right one", S("550-4.0.0 a\r\n550 5.0.0 b\r\n"), REPLY_READY, 550, "5.0.0",
+      "a\nb", 0 },
     { "too many digits are text", S("550 5.1234.1 x\r\n"), REPLY_READY, 550, "", "5.1234.1 x", 0 },
     { "an address is text", S("550 5.1.2.3 x\r\n"), REPLY_READY, 550, "", "5.1.2.3 x", 0 },
     { "a number glued to a word is text", S("550 5.1.2x\r\n"), REPLY_READY, 550, "", "5.1.2x", 0 },
     { "a number cut short is text", S("550 5.1. x\r\n"), REPLY_READY, 550, "", "5.1. x", 0 },
     { "class 3 does not exist", S("354 3.0.0 x\r\n"), REPLY_READY, 354, "", "3.0.0 x", 0 },
-    { "an EHLO keyword is text", S("250-a.example\r\n250 SIZE 10\r\n"), REPLY_READY, 250, "",
-      "a.example\nSIZE 10", 0 },
+    { "an EHLO keyword is text", S("250-a.example\r\n250 SIZE 10\r\n"), REPLY_READY, 250, "", "a.example\nSIZE 10", 0 },
     { "only one code is split off", S("250 2.0.0 2.1.0 x\r\n"), REPLY_READY, 250, "2.0.0", "2.1.0 x", 0 },
     /* F-8, N01 */
     { "codes mixed", S("250-a\r\n251 b\r\n"), REPLY_BROKEN, 0, "", "", 0 },
@@ -227,8 +223,7 @@ static const struct print_sample print_samples[] = {
     { "one line", 250, "2.0.0", S("OK"), "", "250 2.0.0 OK\r\n" },
     { "one line with the session's id", 550, "5.7.1", S("No"), "a1b2", "550 5.7.1 No (a1b2)\r\n" },
     { "no enhanced code", 354, "", S("Go ahead"), "", "354 Go ahead\r\n" },
-    { "the enhanced code leads each line (RFC 2034 4)", 550, "5.7.1", S("a\nb"), "",
-      "550-5.7.1 a\r\n550 5.7.1 b\r\n" },
+    { "the enhanced code leads each line (RFC 2034 4)", 550, "5.7.1", S("a\nb"), "", "550-5.7.1 a\r\n550 5.7.1 b\r\n" },
     { "the id is on the last line", 550, "5.7.1", S("a\nb"), "x", "550-5.7.1 a\r\n550 5.7.1 b (x)\r\n" },
     { "an EHLO reply", 250, "", S("mx.example\nSIZE 10\nPIPELINING"), "",
       "250-mx.example\r\n250-SIZE 10\r\n250 PIPELINING\r\n" },
@@ -296,6 +291,20 @@ static void cuts_long_lines_and_drops_late_ones(void)
     }
 }
 
+static void a_printed_line_has_at_most_512_octets(void)
+{
+    static char text[600], out[1024];
+
+    memset(text, 'x', sizeof text);
+    for (size_t n = 480; n <= sizeof text; n++) {
+        struct reply r = { 550, STR("5.7.1"), { text, n } };
+        size_t printed = reply_print(&r, STR("id"), out, sizeof out);
+
+        CHECK(is_sound(str_from(out, printed), 550));
+        CHECK_EQ_INT(printed, n + 17 < 512 ? n + 17 : 512);
+    }
+}
+
 static void prints_whole_lines_into_any_room(void)
 {
     struct reply r = { 250, STR(""), STR("first\nsecond\nthird") };
@@ -332,6 +341,7 @@ static const struct test_case tests[] = {
     TEST(keeps_whole_lines_only),
     TEST(prints_replies),
     TEST(cuts_long_lines_and_drops_late_ones),
+    TEST(a_printed_line_has_at_most_512_octets),
     TEST(prints_whole_lines_into_any_room),
     TEST(what_was_read_can_be_printed),
 };

@@ -1,0 +1,117 @@
+/* What is known of the back ends: who is tried, and what EHLO may show. */
+#include "proxy/servers.h"
+
+#include "test.h"
+
+static struct endpoint endpoint[3];
+static struct route routes[2];
+static struct config config;
+static struct servers servers;
+
+/* The default route has two servers, another route one. */
+static void set_up(void)
+{
+    for (size_t i = 0; i < 3; i++)
+        endpoint[i].port = (uint16_t)(25 + i);
+    routes[0] = (struct route){ .servers = { endpoint, 2 } };
+    routes[1] = (struct route){ .servers = { endpoint + 2, 1 } };
+    config = (struct config){ .routes = routes, .routes_n = 2 };
+    CHECK(servers_init(&servers, &config));
+    CHECK_EQ_INT(servers.n, 3);
+}
+
+static const struct backend_caps full = { .known = true, .bits = ~0U, .size = 1000, .rcpt_max = 50, .auth = "PLAIN" };
+
+static struct server *pick(size_t from, bool try_down)
+{
+    size_t index;
+
+    return servers_pick(&servers, &routes[0], from, try_down, &index);
+}
+
+static void the_first_that_is_up_is_tried(void)
+{
+    set_up();
+    CHECK(pick(0, false) == &servers.server[0]);
+    servers_down(&servers.server[0], "gone", 0, 30000);
+    CHECK(pick(0, false) == &servers.server[1]);
+    CHECK(pick(0, true) == &servers.server[0]);
+    servers_down(&servers.server[1], "gone", 0, 30000);
+    CHECK(pick(0, false) == NULL);
+    CHECK(pick(1, true) == &servers.server[1]);
+    CHECK(pick(2, true) == NULL);
+    CHECK(servers_all_down(&servers, &routes[0]));
+    CHECK(!servers_all_down(&servers, &routes[1]));
+    servers_free(&servers);
+}
+
+static void only_a_change_is_news(void)
+{
+    set_up();
+    CHECK(servers_up(&servers.server[0], &full, 0, 30000));
+    CHECK(!servers_up(&servers.server[0], &full, 0, 30000));
+    CHECK(servers_down(&servers.server[0], "gone", 0, 30000));
+    CHECK(!servers_down(&servers.server[0], "gone", 0, 30000));
+    CHECK(servers_up(&servers.server[0], &full, 0, 30000));
+    servers_free(&servers);
+}
+
+/* A restart takes seconds: the first probes come fast, later ones at the usual pace. */
+static void probes_slow_down_to_their_pace(void)
+{
+    static const uint64_t pauses[] = { 1000, 2000, 4000, 8000, 16000, 30000, 30000 };
+
+    set_up();
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
+        servers_down(&servers.server[0], "gone", 7, 30000);
+        CHECK_EQ_INT(servers.server[0].next_probe, 7 + pauses[i]);
+    }
+    servers_up(&servers.server[0], &full, 7, 30000);
+    CHECK_EQ_INT(servers.server[0].next_probe, 30007);
+    servers_down(&servers.server[0], "gone", 7, 30000);
+    CHECK_EQ_INT(servers.server[0].next_probe, 1007);
+    servers_free(&servers);
+}
+
+/* P-11: a message may come to any route, so only what all of them offer is shown. */
+static void what_all_routes_offer_is_offered(void)
+{
+    struct backend_caps some = { .known = true, .bits = CAP_8BITMIME | CAP_SIZE, .size = 400 };
+    struct backend_caps common;
+
+    set_up();
+    servers_common(&servers, &config, &common);
+    CHECK_EQ_INT(common.bits, 0); /* nothing is known yet */
+    servers_up(&servers.server[0], &full, 0, 1);
+    servers_up(&servers.server[2], &some, 0, 1);
+    servers_common(&servers, &config, &common);
+    CHECK_EQ_INT(common.bits, CAP_8BITMIME | CAP_SIZE);
+    CHECK_EQ_INT(common.size, 400);
+    CHECK_EQ_INT(common.rcpt_max, 50);
+    CHECK_EQ_STR(common.auth, strlen(common.auth), "PLAIN");
+    servers_free(&servers);
+}
+
+static void the_server_that_would_get_the_mail_counts(void)
+{
+    struct backend_caps plain = { .known = true, .bits = CAP_PIPELINING };
+    struct backend_caps common;
+
+    set_up();
+    config.routes_n = 1;
+    servers_up(&servers.server[0], &full, 0, 1);
+    servers_up(&servers.server[1], &plain, 0, 1);
+    servers_down(&servers.server[0], "gone", 0, 1);
+    servers_common(&servers, &config, &common);
+    CHECK_EQ_INT(common.bits, CAP_PIPELINING);
+    servers_free(&servers);
+}
+
+static const struct test_case tests[] = {
+    TEST(the_first_that_is_up_is_tried),
+    TEST(only_a_change_is_news),
+    TEST(probes_slow_down_to_their_pace),
+    TEST(what_all_routes_offer_is_offered),
+    TEST(the_server_that_would_get_the_mail_counts),
+};
+TEST_MAIN(tests)
