@@ -73,7 +73,7 @@ unsigned trace_hops(struct str header)
     struct header_field field;
     unsigned hops = 0;
 
-    while (header_next(&header, &field))
+    while (header_next_anywhere(&header, &field))
         hops += header_is(&field, STR("Received"));
     return hops;
 }
@@ -114,21 +114,18 @@ bool trace_put_header(struct str header, struct str authserv_id, bool is_raw, st
                       unsigned *removed)
 {
     struct header_sink sink = { out, pool };
-    struct str kept = str_from(header.p, 0); /* the run of fields that stays, up to `rest` */
+    const char *kept = header.p; /* from here on nothing has been put yet */
     struct str rest = header;
     struct header_field field;
 
     *removed = 0;
-    while (header_next(&rest, &field)) {
-        if (!claims_to_be_ours(&field, authserv_id)) {
-            kept.n += field.raw.n;
+    while (header_next_anywhere(&rest, &field)) {
+        if (!claims_to_be_ours(&field, authserv_id))
             continue;
-        }
         ++*removed;
-        if (!put_text(&sink, kept, is_raw))
+        if (!put_text(&sink, str_from(kept, (size_t)(field.raw.p - kept)), is_raw))
             return false;
-        kept = str_from(rest.p, 0);
+        kept = rest.p;
     }
-    kept.n += rest.n;
-    return put_text(&sink, kept, is_raw);
+    return put_text(&sink, str_from(kept, header.n - (size_t)(kept - header.p)), is_raw);
 }

@@ -140,6 +140,9 @@ static const struct rewrite rewrites[] = {
     { "two at the ends",
       "Authentication-Results: gw.local.example; x\r\nA: 1\r\nAuthentication-Results: gw.local.example\r\n", "A: 1\r\n",
       2 },
+    { "behind a line that is no field", "A: 1\r\nno field\r\nAuthentication-Results: gw.local.example; x\r\n",
+      "A: 1\r\nno field\r\n", 1 },
+    { "behind a first line that is a fold", " x\r\nAuthentication-Results: gw.local.example; x\r\n", " x\r\n", 1 },
     { "a field that begins with a dot is stuffed", "A: 1\r\n.x: 2\r\n", "A: 1\r\n..x: 2\r\n", 0 },
 };
 
