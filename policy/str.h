@@ -65,7 +65,9 @@ size_t str_find(struct str s, char c);
 /* `s` without leading and trailing blanks (SP, HT). */
 struct str str_trim(struct str s);
 
-/* Cuts the next word off the front of `*rest`: words are separated by any run of SP, HT, ',' ; false when none is left. */
+/* Cuts the next word off the front of `*rest`: words are separated by any run of SP, HT, ',' ; false when none is
+ * left.
+ */
 bool str_word(struct str *rest, struct str *word);
 
 /* Decimal digits only, the whole slice, no sign; false when empty, not digits, or above `max`. */

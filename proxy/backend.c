@@ -71,8 +71,8 @@ enum backend_event backend_expired(struct backend *b, uint64_t now)
     return end_with(b, text != NULL ? text : "no reply in time");
 }
 
-/* Printing may fail only for want of memory. A command that is not on the wire must not be waited for as if it were: the
- * machine is broken from here on, and its owner is told at once through the deadline.
+/* Printing may fail only for want of memory. A command that is not on the wire must not be waited for as if it
+ * were: the machine is broken from here on, and its owner is told at once through the deadline.
  */
 static void put(struct backend *b, struct str line)
 {
@@ -292,8 +292,9 @@ static enum backend_event start_tls(struct backend *b, uint64_t now)
     return BACKEND_IDLE;
 }
 
-/* TLS is as it should be (or will not be had): hand over the client's address, or be ready. The configured hand-over must
- * work: a back end that took Postern's own address for the client's would trust the whole Internet as its neighbour.
+/* TLS is as it should be (or will not be had): hand over the client's address, or be ready. The configured
+ * hand-over must work: a back end that took Postern's own address for the client's would trust the whole Internet
+ * as its neighbour.
  */
 static enum backend_event introduce(struct backend *b, uint64_t now)
 {
@@ -454,7 +455,9 @@ void backend_progress(struct backend *b, uint64_t now)
         b->deadline = b->out->n > 0 ? now + b->config->timeouts.south_block : NEVER;
 }
 
-/* Which replies a command may have (RFC 5321 4.3.2). Any other means that the two sides no longer speak of the same thing. */
+/* Which replies a command may have (RFC 5321 4.3.2). Any other means that the two sides no longer speak of the
+ * same thing.
+ */
 static bool fits(enum backend_ask asked, int code)
 {
     int class = code / 100;

@@ -3,9 +3,10 @@
  *     connect -> [PROXY header] -> greeting -> EHLO -> [STARTTLS -> TLS -> EHLO] -> [XCLIENT -> greeting -> EHLO] -> READY
  *     READY -> MAIL, RCPT.. -> DATA -> body -> end of data -> READY -> ... -> QUIT
  *
- * The owner (session_south.c, or the prober) calls a function for each thing that happens; what it means for the owner comes
- * back as an event. Bytes to send are in `out`. The machine trusts nothing: a reply nobody asked for, a malformed or oversized one, plaintext behind the
- * 220 of STARTTLS all end it (X15, X16, T-8, N01). It never decides what the client hears; it only says what happened.
+ * The owner (session_south.c, or the prober) calls a function for each thing that happens; what it means for the
+ * owner comes back as an event. Bytes to send are in `out`. The machine trusts nothing: a reply nobody asked for,
+ * a malformed or oversized one, plaintext behind the 220 of STARTTLS all end it (X15, X16, T-8, N01). It never
+ * decides what the client hears; it only says what happened.
  */
 #ifndef PROXY_BACKEND_H
 #define PROXY_BACKEND_H

@@ -10,7 +10,8 @@
  * Order of work after each event, for whoever drives it:
  *     1. carry out the end of the south leg (then set it back to LEG_OPEN: a session may open another one), then open_south,
  *        then write out both legs, then start_tls of a leg whose `out` is empty, then the end of the north leg
- *     2. offer unconsumed input again (a leg with read == false is not offered any), until nothing is consumed
+ *     2. offer unconsumed input again (a leg with read == false is not offered any), until nothing is consumed; each offer
+ *        is an event, also one that consumed nothing: back to 1
  *     3. arm one timer for `deadline`
  *     4. when session_is_over(): close what is open and session_free
  */

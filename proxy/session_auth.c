@@ -126,9 +126,9 @@ static bool is_base64(struct str text)
     return true;
 }
 
-/* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back end hears
- * nothing that was not checked. When the back end was lost meanwhile this line still belongs to the exchange: it is no
- * command, and nothing for the log.
+/* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back
+ * end hears nothing that was not checked. When the back end was lost meanwhile this line still belongs to the
+ * exchange: it is no command, and nothing for the log.
  */
 void on_auth_line(struct session *s, struct str line)
 {

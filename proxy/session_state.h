@@ -1,17 +1,14 @@
 /* The inside of a session, shared by the session_*.c files and seen by nobody else.
  *
- *   session.c          life, events from the driver, what is wanted next, time
- *   session_command.c  the command table and the commands without a transaction
- *   session_envelope.c MAIL, RCPT, RSET, and opening the back end
- *   session_data.c     DATA and BDAT: receiving the message
- *   session_deliver.c  streaming and handing over: everything that puts message bytes south
- *   session_auth.c     AUTH, relayed line by line
- *   session_south.c    what the back end's events mean for the client
- *   session_policy.c   asking the policy and going on with its verdict
- *   session_reply.c    replies and log lines
+ * session.c          life, events from the driver, what is wanted next, time session_command.c  the command table
+ * and the commands without a transaction session_envelope.c MAIL, RCPT, RSET, and opening the back end
+ * session_data.c     DATA and BDAT: receiving the message session_deliver.c  streaming and handing over:
+ * everything that puts message bytes south session_auth.c     AUTH, relayed line by line session_south.c    what
+ * the back end's events mean for the client session_policy.c   asking the policy and going on with its verdict
+ * session_reply.c    replies and log lines
  *
- * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its own, made
- * at MAIL and freed whole, so that nothing of it survives a reset (P-13).
+ * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its
+ * own, made at MAIL and freed whole, so that nothing of it survives a reset (P-13).
  */
 #ifndef PROXY_SESSION_STATE_H
 #define PROXY_SESSION_STATE_H
@@ -36,7 +33,9 @@ enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
 
 enum { AUTH_LINE_MAX = 12288 /* RFC 4954 4 */ };
 
-/* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN 4). */
+/* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN
+ * 4).
+ */
 enum flow {
     FLOW_HELD,
     FLOW_ASKED, /* DATA was sent, 354 is awaited */
@@ -129,8 +128,8 @@ struct session {
     const char *end_reason;
 };
 
-/* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end that comes later
- * than this would find it gone, and the message would come twice (Z-4).
+/* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end
+ * that comes later than this would find it gone, and the message would come twice (Z-4).
  */
 enum { ANSWER_WITHIN_MS = 590 * 1000 };
 
