@@ -90,7 +90,10 @@ static bool put_int(struct arena *arena, int value)
 /* Prints one conversion, which starts behind its '%'; `*p` is moved behind it. False on an unknown one too. */
 static bool put_conversion(struct arena *arena, const char **p, va_list *arguments)
 {
-    static const struct { const char *text; char kind; } kinds[] = {
+    static const struct {
+        const char *text;
+        char kind;
+    } kinds[] = {
         { "s", 's' }, { ".*s", 'n' }, { "d", 'd' }, { "u", 'u' }, { "llu", 'l' }, { "%", '%' },
     };
     size_t i = 0;
@@ -106,9 +109,7 @@ static bool put_conversion(struct arena *arena, const char **p, va_list *argumen
     case 'd': return put_int(arena, va_arg(*arguments, int));
     case 'u': return put_number(arena, va_arg(*arguments, unsigned), false);
     case 'l': return put_number(arena, va_arg(*arguments, unsigned long long), false);
-    case 'n':
-        n = va_arg(*arguments, int);
-        return put(arena, str_from(va_arg(*arguments, const char *), (size_t)n));
+    case 'n': n = va_arg(*arguments, int); return put(arena, str_from(va_arg(*arguments, const char *), (size_t)n));
     default: return put(arena, STR("%"));
     }
 }

@@ -84,16 +84,36 @@ bool header_next(struct str *rest, struct header_field *field)
     return true;
 }
 
+static bool is_empty_line(struct str text)
+{
+    return text.n >= 2 && text.p[0] == '\r' && text.p[1] == '\n';
+}
+
+bool header_next_anywhere(struct str *rest, struct header_field *field)
+{
+    while (!header_next(rest, field)) {
+        if (rest->n == 0 || is_empty_line(*rest))
+            return false;
+        *rest = str_skip(*rest, line_length(*rest));
+    }
+    return true;
+}
+
 size_t header_length(struct str text, bool *complete)
 {
-    struct str rest = text;
-    struct header_field field;
-    size_t name_n, colon;
+    size_t at = 0;
 
-    while (header_next(&rest, &field))
-        ;
-    *complete = line_kind(rest, &name_n, &colon) == LINE_OTHER;
-    return text.n - rest.n;
+    *complete = false;
+    while (at < text.n) {
+        struct str line = str_skip(text, at);
+
+        *complete = is_empty_line(line);
+        line.n = line_length(line);
+        if (*complete || !ends_in_crlf(line))
+            break;
+        at += line.n;
+    }
+    return at;
 }
 
 bool header_is(const struct header_field *field, struct str name)

@@ -25,9 +25,13 @@ struct header_field {
  */
 bool header_next(struct str *rest, struct header_field *);
 
-/* How many octets of `text` belong to the header section proper: up to the empty line (excluded), or up to
- * the first line that is no field. `*complete` is false when the section may still go on behind the text's
- * end.
+/* As header_next, but passes over lines that are no field, up to the empty line. For what must be found in a header
+ * section whatever a reader makes of such lines: some end the section there, others go on behind them.
+ */
+bool header_next_anywhere(struct str *rest, struct header_field *);
+
+/* Where the header section ends: the offset of its empty line (RFC 5322 2.1), `*complete` set. Without one, the offset
+ * of the last line when that has no end yet, else the length of the text: the search may be taken up again from there.
  */
 size_t header_length(struct str text, bool *complete);
 

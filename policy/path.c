@@ -250,7 +250,7 @@ static enum path_error check_route(struct str route)
 
 static enum path_error check_domain(const struct parts *parts, enum path_kind kind)
 {
-    if (!parts->has_domain) /* a recipient without one is for the relay check to judge: <postmaster>, allow_unqualified */
+    if (!parts->has_domain) /* as a recipient it is for the relay check to judge: <postmaster>, allow_unqualified */
         return kind == PATH_FORWARD ? PATH_OK : PATH_NO_DOMAIN;
     if (at(parts->domain, '['))
         return address_literal_is_valid(parts->domain) ? PATH_OK : PATH_BAD_DOMAIN;

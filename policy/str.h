@@ -17,7 +17,9 @@ struct str {
 };
 
 /* A slice of a string literal, usable in initialisers: STR_INIT("x"), and as an expression: STR("x"). */
+/* clang-format off */
 #define STR_INIT(lit) { (lit), sizeof(lit) - 1 }
+/* clang-format on */
 #define STR(lit) ((struct str)STR_INIT(lit))
 
 /* For printf-like functions: printf("%.*s", STR_ARG(s)). Callers bound s.n well below INT_MAX. */
@@ -63,7 +65,9 @@ size_t str_find(struct str s, char c);
 /* `s` without leading and trailing blanks (SP, HT). */
 struct str str_trim(struct str s);
 
-/* Cuts the next word off the front of `*rest`: words are separated by any run of SP, HT, ',' ; false when none is left. */
+/* Cuts the next word off the front of `*rest`: words are separated by any run of SP, HT, ',' ; false when none is
+ * left.
+ */
 bool str_word(struct str *rest, struct str *word);
 
 /* Decimal digits only, the whole slice, no sign; false when empty, not digits, or above `max`. */

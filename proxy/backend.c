@@ -59,10 +59,8 @@ enum backend_event backend_failed(struct backend *b, const char *why)
 enum backend_event backend_expired(struct backend *b, uint64_t now)
 {
     static const char *const why[] = {
-        [BACKEND_CONNECTING] = "connect timed out",
-        [BACKEND_GREETING] = "no greeting in time",
-        [BACKEND_TLS] = "TLS handshake timed out",
-        [BACKEND_BODY] = "back end does not read the message",
+        [BACKEND_CONNECTING] = "connect timed out", [BACKEND_GREETING] = "no greeting in time",
+        [BACKEND_TLS] = "TLS handshake timed out",  [BACKEND_BODY] = "back end does not read the message",
         [BACKEND_BROKEN] = "out of memory",
     };
     const char *text = b->state < sizeof why / sizeof why[0] ? why[b->state] : NULL;
@@ -73,8 +71,8 @@ enum backend_event backend_expired(struct backend *b, uint64_t now)
     return end_with(b, text != NULL ? text : "no reply in time");
 }
 
-/* Printing may fail only for want of memory. A command that is not on the wire must not be waited for as if it were: the
- * machine is broken from here on, and its owner is told at once through the deadline.
+/* Printing may fail only for want of memory. A command that is not on the wire must not be waited for as if it
+ * were: the machine is broken from here on, and its owner is told at once through the deadline.
  */
 static void put(struct backend *b, struct str line)
 {
@@ -156,7 +154,10 @@ static void cap_limits(struct str rest, struct backend_caps *caps)
 
 static void cap_xclient(struct str rest, struct backend_caps *caps)
 {
-    static const struct { struct str name; unsigned bit; } rows[] = {
+    static const struct {
+        struct str name;
+        unsigned bit;
+    } rows[] = {
         { STR_INIT("ADDR"), XCLIENT_ADDR }, { STR_INIT("PORT"), XCLIENT_PORT },   { STR_INIT("NAME"), XCLIENT_NAME },
         { STR_INIT("HELO"), XCLIENT_HELO }, { STR_INIT("PROTO"), XCLIENT_PROTO }, { STR_INIT("LOGIN"), XCLIENT_LOGIN },
     };
@@ -291,8 +292,9 @@ static enum backend_event start_tls(struct backend *b, uint64_t now)
     return BACKEND_IDLE;
 }
 
-/* TLS is as it should be (or will not be had): hand over the client's address, or be ready. The configured hand-over must
- * work: a back end that took Postern's own address for the client's would trust the whole Internet as its neighbour.
+/* TLS is as it should be (or will not be had): hand over the client's address, or be ready. The configured
+ * hand-over must work: a back end that took Postern's own address for the client's would trust the whole Internet
+ * as its neighbour.
  */
 static enum backend_event introduce(struct backend *b, uint64_t now)
 {
@@ -453,7 +455,9 @@ void backend_progress(struct backend *b, uint64_t now)
         b->deadline = b->out->n > 0 ? now + b->config->timeouts.south_block : NEVER;
 }
 
-/* Which replies a command may have (RFC 5321 4.3.2). Any other means that the two sides no longer speak of the same thing. */
+/* Which replies a command may have (RFC 5321 4.3.2). Any other means that the two sides no longer speak of the
+ * same thing.
+ */
 static bool fits(enum backend_ask asked, int code)
 {
     int class = code / 100;

@@ -87,7 +87,9 @@ static size_t tail_room(const struct chain *chain)
     return chain->tail != NULL ? CHUNK_ROOM - chain->tail->end : 0;
 }
 
-/* A list of empty chunks with room for `n` octets, or NULL: taken before anything is copied, so a put never half happens. */
+/* A list of empty chunks with room for `n` octets, or NULL: taken before anything is copied, so a put never half
+ * happens.
+ */
 static struct chunk *chunks_reserve(struct pool *pool, size_t n)
 {
     struct chunk *list = NULL;

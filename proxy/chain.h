@@ -1,8 +1,8 @@
 /* Chains of fixed-size chunks, and the pools whose budgets they count against.
  *
- * A chain is a byte queue: put at the tail, taken from the front, moved whole or chunk by chunk to another chain without
- * copying. Message bytes, and everything on its way to a socket, live in chains; so the sum of all pools bounds what a
- * worker can hold. A put that does not fit the pool's budget fails as a whole and changes nothing.
+ * A chain is a byte queue: put at the tail, taken from the front, moved whole or chunk by chunk to another chain
+ * without copying. Message bytes, and everything on its way to a socket, live in chains; so the sum of all pools
+ * bounds what a worker can hold. A put that does not fit the pool's budget fails as a whole and changes nothing.
  */
 #ifndef PROXY_CHAIN_H
 #define PROXY_CHAIN_H
@@ -42,11 +42,16 @@ void pool_init(struct pool *, size_t limit);
 void pool_free(struct pool *);
 /* True when `n` more octets would fit the budget, put into a chain whose tail is full. */
 bool pool_fits(const struct pool *, size_t n);
-/* Counts memory against the budget that is not made of chunks (a header buffer); false, and nothing counted, when it is over. */
+/* Counts memory against the budget that is not made of chunks (a header buffer); false, and nothing counted, when
+ * it is over.
+ */
 bool pool_charge(struct pool *, size_t n);
 void pool_release(struct pool *, size_t n);
 
-enum chain_put { CHAIN_BUDGET, CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */ };
+enum chain_put {
+    CHAIN_BUDGET,
+    CHAIN_FORCE /* even over the budget: for replies and the last step of a stream; the caller bounds it */
+};
 
 /* Copies `s` to the tail. False when the budget (or memory) does not allow it. */
 bool chain_put(struct chain *, struct pool *, struct str s, enum chain_put);

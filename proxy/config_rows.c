@@ -166,7 +166,7 @@ static const struct option timeouts_rows[] = {
             "accepted after that arrives twice."),
     SECONDS(wait, "290s", 1, 295, "Longest a client waits for the answer to any other command."),
     SECONDS(verdict, "30s", 1, 120, "Longest the policy may wait for answers (DNS and the like) before it decides without."),
-    SECONDS(drain, "30s", 0, 3600, "Longest a stop or a reload waits for sessions to end."),
+    SECONDS(drain, "30s", 0, 3600, "Longest a stop waits for sessions to end."),
     SECONDS(probe, "30s", 1, 3600, "Between two looks at whether a mail server is well."),
 };
 

@@ -2,9 +2,9 @@
  *
  * Lines are built in memory and handed to the sink in one write, once per loop turn, so that logging never waits
  * for a disk and a session without I/O can log. A line never holds a raw byte from a wire: everything outside
- * printable ASCII, and the backslash itself, is escaped \xNN (L-2), and a line is at most LOG_LINE_MAX octets (over-long values end in
- * "..."). Bodies and secrets have no place here (L-3). When the sink is stuck, lines are dropped and counted, mail
- * is not (L-5).
+ * printable ASCII, and the backslash itself, is escaped \xNN (L-2), and a line is at most LOG_LINE_MAX octets
+ * (over-long values end in "..."). Bodies and secrets have no place here (L-3). When the sink is stuck, lines are
+ * dropped and counted, mail is not (L-5).
  *
  *     log_begin(log, LOG_INFO, "transaction");
  *     log_str(log, "id", id); log_num(log, "rcpt", 3); log_str(log, "from", path.text);

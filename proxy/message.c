@@ -88,58 +88,19 @@ static enum message_add header_ends(struct message_store *m, size_t n, enum chai
     return add_body(m, rest, how);
 }
 
-/* Where the line that is still being received starts: behind the last CRLF. */
-static size_t open_line(const struct message_store *m)
-{
-    size_t n = m->header_n;
-    const char *at;
-
-    while ((at = memrchr(m->header + m->scanned, '\n', n - m->scanned)) != NULL) {
-        n = (size_t)(at - m->header);
-        if (n > 0 && m->header[n - 1] == '\r')
-            return n + 1;
-    }
-    return m->scanned;
-}
-
-/* Judges the lines not judged yet. A continuation line at the place where the scan stopped belongs to the field before it
- * (header_length, which sees only what follows, would take it for the start of the section).
- */
-static size_t header_end(struct message_store *m, bool *complete)
-{
-    struct str rest = str_from(m->header + m->scanned, m->header_n - m->scanned);
-
-    while (m->scanned > 0 && rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '\t')) {
-        const char *end = memmem(rest.p, rest.n, "\r\n", 2);
-
-        *complete = false;
-        if (end == NULL)
-            return m->header_n;
-        m->scanned += (size_t)(end + 2 - rest.p);
-        rest = str_from(end + 2, m->header_n - m->scanned);
-    }
-    return m->scanned + header_length(rest, complete);
-}
-
 static enum message_add add_header(struct message_store *m, struct str chunk)
 {
-    bool has_line_end = memchr(chunk.p, '\n', chunk.n) != NULL;
     bool complete = false;
-    size_t end;
 
     if (header_grow(m, m->header_n + chunk.n) != MESSAGE_OK)
         return MESSAGE_NO_ROOM;
     memcpy(m->header + m->header_n, chunk.p, chunk.n);
     m->header_n += chunk.n;
-    if (has_line_end) { /* without one there is nothing new to judge, however small the pieces come */
-        end = header_end(m, &complete);
-        if (end > m->header_max)
-            return MESSAGE_HEADER_TOO_LONG;
-        if (complete)
-            return header_ends(m, end, CHAIN_FORCE);
-        m->scanned = open_line(m);
-    }
-    return m->header_n > m->header_max ? MESSAGE_HEADER_TOO_LONG : MESSAGE_OK;
+    if (memchr(chunk.p, '\n', chunk.n) != NULL) /* without one no line has ended, however small the pieces come */
+        m->scanned += header_length(str_from(m->header + m->scanned, m->header_n - m->scanned), &complete);
+    if ((complete ? m->scanned : m->header_n) > m->header_max)
+        return MESSAGE_HEADER_TOO_LONG;
+    return complete ? header_ends(m, m->scanned, CHAIN_FORCE) : MESSAGE_OK;
 }
 
 static void remember_last(struct message_store *m, struct str chunk)
@@ -162,11 +123,10 @@ enum message_add message_add(struct message_store *m, struct str chunk, enum cha
 enum message_add message_finish(struct message_store *m)
 {
     bool ends_line = m->last[0] == '\r' && m->last[1] == '\n';
-    bool complete;
 
     if (!ends_line && !m->is_raw && message_add(m, STR("\r\n"), CHAIN_FORCE) != MESSAGE_OK)
         return MESSAGE_NO_ROOM;
     if (m->header_done)
         return MESSAGE_OK;
-    return header_ends(m, m->header_n > 0 ? header_end(m, &complete) : 0, CHAIN_FORCE);
+    return header_ends(m, m->header_n, CHAIN_FORCE);
 }

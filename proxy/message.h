@@ -1,8 +1,8 @@
 /* One message on its way through: the header section in one piece, the body in a chain, ready to go out.
  *
- * The header is kept as it came, because it is judged and because fields are left out of it. The body is kept in the form in
- * which it will leave (dots stuffed for DATA, plain for BDAT), so that sending it is moving chunks. All of it counts
- * against the pool of the worker.
+ * The header is kept as it came, because it is judged and because fields are left out of it. The body is kept in
+ * the form in which it will leave (dots stuffed for DATA, plain for BDAT), so that sending it is moving chunks.
+ * All of it counts against the pool of the worker.
  */
 #ifndef PROXY_MESSAGE_H
 #define PROXY_MESSAGE_H
@@ -13,18 +13,18 @@ enum message_add { MESSAGE_OK, MESSAGE_NO_ROOM, MESSAGE_HEADER_TOO_LONG };
 
 struct message_store {
     struct pool *pool;
-    size_t header_max;      /* octets */
-    bool is_raw;            /* for BDAT: no stuffing */
-    char *header;           /* the header section, then (until it is complete) whatever follows */
+    size_t header_max; /* octets */
+    bool is_raw;       /* for BDAT: no stuffing */
+    char *header;      /* the header section, then (until it is complete) whatever follows */
     size_t header_n;
-    size_t header_size;     /* allocated; charged twice until it leaves */
-    bool header_left;       /* the memory kept for its copy was given back */
-    size_t scanned;         /* start of the first line not judged yet */
+    size_t header_size; /* allocated; charged twice until it leaves */
+    bool header_left;   /* the memory kept for its copy was given back */
+    size_t scanned;     /* start of the first line not judged yet */
     bool header_done;
-    bool at_line_start;     /* of the next body octet */
+    bool at_line_start; /* of the next body octet */
     struct chain body;
-    uint64_t size;          /* octets of the message, unstuffed */
-    char last[2];           /* its last two octets */
+    uint64_t size; /* octets of the message, unstuffed */
+    char last[2];  /* its last two octets */
 };
 
 void message_init(struct message_store *, struct pool *, size_t header_max, bool is_raw);
@@ -32,10 +32,14 @@ void message_free(struct message_store *);
 
 /* Adds body bytes as the decoder hands them out. `force`: even over the pool's budget (a stream's last reserve). */
 enum message_add message_add(struct message_store *, struct str chunk, enum chain_put how);
-/* The end of data: what was taken for a header that goes on is complete now. Ends the last line if the sender did not (BDAT). */
+/* The end of data: what was taken for a header that goes on is complete now. Ends the last line if the sender did
+ * not (BDAT).
+ */
 enum message_add message_finish(struct message_store *);
 
-/* The header is about to be copied to the back end's chain: the memory kept for that copy is given back to the pool. */
+/* The header is about to be copied to the back end's chain: the memory kept for that copy is given back to the
+ * pool.
+ */
 void message_header_leaves(struct message_store *);
 
 /* The header section, valid once header_done; the empty line after it belongs to the body. */

@@ -16,13 +16,13 @@ struct server {
     const struct endpoint *endpoint;
     struct backend_caps caps;
     bool is_down;
-    unsigned failures;          /* in a row */
-    uint64_t next_probe;        /* ms */
-    char why[SERVER_WHY_MAX];   /* of the last failure */
+    unsigned failures;        /* in a row */
+    uint64_t next_probe;      /* ms */
+    char why[SERVER_WHY_MAX]; /* of the last failure */
 };
 
 struct servers {
-    struct server *server;      /* all servers of all routes, routes in config order */
+    struct server *server; /* all servers of all routes, routes in config order */
     size_t n;
 };
 

@@ -10,7 +10,8 @@
  * Order of work after each event, for whoever drives it:
  *     1. carry out the end of the south leg (then set it back to LEG_OPEN: a session may open another one), then open_south,
  *        then write out both legs, then start_tls of a leg whose `out` is empty, then the end of the north leg
- *     2. offer unconsumed input again (a leg with read == false is not offered any), until nothing is consumed
+ *     2. offer unconsumed input again (a leg with read == false is not offered any), until nothing is consumed; each offer
+ *        is an event, also one that consumed nothing: back to 1
  *     3. arm one timer for `deadline`
  *     4. when session_is_over(): close what is open and session_free
  */
@@ -30,11 +31,11 @@ struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
-    struct pool messages;      /* message bytes, over all sessions of the worker */
-    struct pool control;       /* replies and command lines */
-    uint64_t now;              /* monotonic, ms */
-    int64_t unix_ms;           /* wall clock */
-    char scratch[SCRATCH_SIZE]; /* arena of one policy pass */
+    struct pool messages;                   /* message bytes, over all sessions of the worker */
+    struct pool control;                    /* replies and command lines */
+    uint64_t now;                           /* monotonic, ms */
+    int64_t unix_ms;                        /* wall clock */
+    char scratch[SCRATCH_SIZE];             /* arena of one policy pass */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 
@@ -42,28 +43,32 @@ enum admission { ADMIT, ADMIT_TOO_MANY, ADMIT_TOO_MANY_FROM_ADDRESS, ADMIT_DRAIN
 
 struct session_peer {
     const struct listener *listener;
-    struct endpoint client;    /* after the PROXY protocol */
-    struct endpoint server;    /* the address it connected to */
-    char id[SESSION_ID_MAX];   /* NUL-terminated */
+    struct endpoint client;  /* after the PROXY protocol */
+    struct endpoint server;  /* the address it connected to */
+    char id[SESSION_ID_MAX]; /* NUL-terminated */
     enum admission admission;
 };
 
-enum leg_end { LEG_OPEN, LEG_CLOSE /* write `out`, then close in order */, LEG_RESET /* drop `out`, reset the connection */ };
+enum leg_end {
+    LEG_OPEN,
+    LEG_CLOSE /* write `out`, then close in order */,
+    LEG_RESET /* drop `out`, reset the connection */
+};
 
 struct leg {
     struct chain out;
-    bool read;                 /* offer input */
-    bool start_tls;            /* one-shot: begin the handshake once `out` is written; the driver clears it */
+    bool read;      /* offer input */
+    bool start_tls; /* one-shot: begin the handshake once `out` is written; the driver clears it */
     enum leg_end end;
 };
 
 struct session_wants {
     struct leg north, south;
-    bool open_south;           /* one-shot: connect to `target` of `route`; the driver clears it */
+    bool open_south; /* one-shot: connect to `target` of `route`; the driver clears it */
     const struct endpoint *target;
     const struct route *route;
-    bool ask;                  /* one-shot: the questions in session_questions() need answers */
-    uint64_t deadline;         /* ms; UINT64_MAX: none */
+    bool ask;          /* one-shot: the questions in session_questions() need answers */
+    uint64_t deadline; /* ms; UINT64_MAX: none */
 };
 
 struct session;
@@ -76,23 +81,23 @@ bool session_is_over(const struct session *);
 
 /* North. `session_north_input` returns how many bytes it consumed; the rest is offered again later. */
 size_t session_north_input(struct session *, struct str in);
-void session_north_end(struct session *);                      /* FIN: no more input behind what was offered */
-void session_north_gone(struct session *, const char *why);    /* reset, write error, TLS failure */
+void session_north_end(struct session *);                   /* FIN: no more input behind what was offered */
+void session_north_gone(struct session *, const char *why); /* reset, write error, TLS failure */
 void session_north_secured(struct session *, const struct tls_facts *);
-void session_north_written(struct session *);                  /* `out` got shorter */
+void session_north_written(struct session *); /* `out` got shorter */
 
 /* South. */
 void session_south_connected(struct session *);
 void session_south_secured(struct session *, const struct tls_facts *);
-void session_south_failed(struct session *, const char *why);  /* connect, TLS, read or write error, FIN */
+void session_south_failed(struct session *, const char *why); /* connect, TLS, read or write error, FIN */
 size_t session_south_input(struct session *, struct str in);
 void session_south_written(struct session *);
 
 /* Time and the rest. */
-void session_tick(struct session *);                           /* now >= deadline */
-void session_answered(struct session *);                       /* facts changed, or were closed */
-void session_drain(struct session *);                          /* SIGTERM: finish what is under way, then 421 */
-struct facts *session_facts(struct session *);                 /* for answering; NULL when nothing is asked */
+void session_tick(struct session *);           /* now >= deadline */
+void session_answered(struct session *);       /* facts changed, or were closed */
+void session_drain(struct session *);          /* SIGTERM: finish what is under way, then 421 */
+struct facts *session_facts(struct session *); /* for answering; NULL when nothing is asked */
 
 const char *session_state_name(const struct session *);
 

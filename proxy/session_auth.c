@@ -45,7 +45,8 @@ static void forget(struct session *s)
 /* The command as it will go south: printed again from what was parsed. */
 static bool keep_command(struct session *s, const struct command *c)
 {
-    struct str initial = c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
+    struct str initial =
+        c->initial.p != NULL && c->initial.n == 0 ? STR("=") : c->initial; /* RFC 4954 4: the empty one */
     size_t size = c->argument.n + initial.n + sizeof "AUTH  ";
     int n;
 
@@ -125,9 +126,9 @@ static bool is_base64(struct str text)
     return true;
 }
 
-/* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back end hears
- * nothing that was not checked. When the back end was lost meanwhile this line still belongs to the exchange: it is no
- * command, and nothing for the log.
+/* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back
+ * end hears nothing that was not checked. When the back end was lost meanwhile this line still belongs to the
+ * exchange: it is no command, and nothing for the log.
  */
 void on_auth_line(struct session *s, struct str line)
 {

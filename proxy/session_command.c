@@ -85,7 +85,10 @@ static size_t add(char *out, size_t n, const char *format, ...)
 
 static size_t print_offers(struct session *s, const struct backend_caps *common, char *out, size_t n)
 {
-    static const struct { unsigned bit; const char *line; } rows[] = {
+    static const struct {
+        unsigned bit;
+        const char *line;
+    } rows[] = {
         { CAP_PIPELINING, "\nPIPELINING" }, { CAP_8BITMIME, "\n8BITMIME" },
         { CAP_SMTPUTF8, "\nSMTPUTF8" },     { CAP_DSN, "\nDSN" },
         { CAP_CHUNKING, "\nCHUNKING" },     { CAP_BINARYMIME, "\nBINARYMIME" },
@@ -219,9 +222,9 @@ static void do_foreign(struct session *s, struct command *c, struct str line)
 /* ---- the table ---- */
 
 enum {
-    NEEDS_HELO = 1,  /* 503 before EHLO or HELO, RFC 5321 4.1.4 */
-    ENDS_GROUP = 2,  /* nothing may be pipelined behind it, RFC 2920 3.1; RFC 3207 4 */
-    IN_CLEAR = 4     /* allowed before STARTTLS although the listener requires TLS, RFC 3207 4 */
+    NEEDS_HELO = 1, /* 503 before EHLO or HELO, RFC 5321 4.1.4 */
+    ENDS_GROUP = 2, /* nothing may be pipelined behind it, RFC 2920 3.1; RFC 3207 4 */
+    IN_CLEAR = 4    /* allowed before STARTTLS although the listener requires TLS, RFC 3207 4 */
 };
 
 static const struct row {
@@ -250,7 +253,8 @@ static const struct row {
 /* RFC 2920 3.1 (commands that end a group), ATTACKS B02: what stands behind was sent without knowing the answer. */
 static void refuse_synchronisation(struct session *s)
 {
-    refuse(s, 554, "5.5.0", "Improper use of SMTP command pipelining", "pipelining", STR("input behind a command that ends a group"));
+    refuse(s, 554, "5.5.0", "Improper use of SMTP command pipelining", "pipelining",
+           STR("input behind a command that ends a group"));
     leave(s, "improper pipelining");
 }
 

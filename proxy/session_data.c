@@ -303,10 +303,13 @@ void end_judged(struct session *s, const struct verdict *v)
 
 /* ---- input ---- */
 
-enum { SLACK = 64 /* what the decoder may add: a CRLF, a held CR */, INPUT_ROOM = 16384 + SLACK /* most that one input brings */ };
+enum {
+    SLACK = 64 /* what the decoder may add: a CRLF, a held CR */,
+    INPUT_ROOM = 16384 + SLACK /* most that one input brings */
+};
 
-/* Nothing of the stream is on its way: then it may have one more input even over the budget, so that it always comes to its
- * end (BUDGET_SESSION counts that).
+/* Nothing of the stream is on its way: then it may have one more input even over the budget, so that it always
+ * comes to its end (BUDGET_SESSION counts that).
  */
 static bool stream_is_dry(const struct session *s)
 {
@@ -337,8 +340,8 @@ static void extend_time(struct session *s, size_t n)
         s->wait_deadline = cap;
 }
 
-/* True when there is room for `n` more octets. Without, a message whose headers are accepted streams from here on; one that is
- * not that far is refused for now.
+/* True when there is room for `n` more octets. Without, a message whose headers are accepted streams from here on;
+ * one that is not that far is refused for now.
  */
 static bool make_room(struct session *s, size_t n)
 {
@@ -415,11 +418,11 @@ size_t data_input(struct session *s, struct str in)
 {
     size_t used;
 
+    if (s->swallow_left == 0 && !make_room(s, in.n))
+        return 0;
     extend_time(s, in.n);
     if (s->swallow_left > 0)
         return swallow_input(s, in);
-    if (!make_room(s, in.n))
-        return 0;
     s->tx->wire_bytes += in.n;
     if (s->tx->doom.is_set && reads_without_end(s))
         return in.n;

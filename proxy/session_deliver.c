@@ -90,7 +90,8 @@ static void continue_bdat(struct session *s)
     struct transaction *tx = s->tx;
     struct chain piece = { 0 };
 
-    if (tx->bdat_under_way || (!tx->accepted && tx->message.body.n < BDAT_PIECE && pool_fits(&s->env->messages, BDAT_PIECE)))
+    if (tx->bdat_under_way ||
+        (!tx->accepted && tx->message.body.n < BDAT_PIECE && pool_fits(&s->env->messages, BDAT_PIECE)))
         return;
     if (!put_front(s, &piece)) {
         chain_clear(&piece);

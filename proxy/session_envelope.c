@@ -154,8 +154,8 @@ static bool is_over_recipient_limit(const struct session *s)
     return s->tx->recipients >= (theirs != 0 && theirs < limit ? theirs : limit);
 }
 
-/* RFC 5321 4.5.3.1.10: the sender keeps what was accepted and comes back with the rest; so this does not count as an error, but
- * a client that only goes on and on is cut.
+/* RFC 5321 4.5.3.1.10: the sender keeps what was accepted and comes back with the rest; so this does not count as
+ * an error, but a client that only goes on and on is cut.
  */
 static void refuse_too_many(struct session *s)
 {
@@ -207,7 +207,9 @@ void rcpt_failed(struct session *s)
     refuse_reply(s, &reply, s->tx->doom.check, str_of(s->tx->doom.reason));
 }
 
-/* The sender comes back with this recipient in a transaction of its own, as RFC 5321 4.5.3.1.10 has it; no error of its. */
+/* The sender comes back with this recipient in a transaction of its own, as RFC 5321 4.5.3.1.10 has it; no error
+ * of its.
+ */
 static void refuse_other_route(struct session *s)
 {
     const struct reply reply = { 452, STR("4.5.3"), STR("Recipient goes to another server, send separately") };

@@ -22,7 +22,7 @@ static struct backend *backend_room(struct session *s)
 static const char *no_server_reason(const struct session *s)
 {
     return s->backend != NULL && s->backend->why != NULL && s->backend->why[0] != '\0' ? s->backend->why
-                                                                                        : "every back end is down";
+                                                                                       : "every back end is down";
 }
 
 /* Nothing left to try: 451, never a 5xx for our side's trouble (X7). */
@@ -55,7 +55,8 @@ void south_open(struct session *s, const struct route *route, size_t from)
     }
     s->route = route;
     s->south_is_tls = false;
-    s->client_facts = (struct backend_client){ s->peer.client, s->peer.server, str_from(s->helo, s->helo_n), s->is_esmtp };
+    s->client_facts =
+        (struct backend_client){ s->peer.client, s->peer.server, str_from(s->helo, s->helo_n), s->is_esmtp };
     backend_open(s->backend, s->env->config, route, server->endpoint, &s->client_facts, &s->wants.south.out,
                  &s->env->control, s->env->now);
     s->wants.open_south = true;

@@ -1,17 +1,14 @@
 /* The inside of a session, shared by the session_*.c files and seen by nobody else.
  *
- *   session.c          life, events from the driver, what is wanted next, time
- *   session_command.c  the command table and the commands without a transaction
- *   session_envelope.c MAIL, RCPT, RSET, and opening the back end
- *   session_data.c     DATA and BDAT: receiving the message
- *   session_deliver.c  streaming and handing over: everything that puts message bytes south
- *   session_auth.c     AUTH, relayed line by line
- *   session_south.c    what the back end's events mean for the client
- *   session_policy.c   asking the policy and going on with its verdict
- *   session_reply.c    replies and log lines
+ * session.c          life, events from the driver, what is wanted next, time session_command.c  the command table
+ * and the commands without a transaction session_envelope.c MAIL, RCPT, RSET, and opening the back end
+ * session_data.c     DATA and BDAT: receiving the message session_deliver.c  streaming and handing over:
+ * everything that puts message bytes south session_auth.c     AUTH, relayed line by line session_south.c    what
+ * the back end's events mean for the client session_policy.c   asking the policy and going on with its verdict
+ * session_reply.c    replies and log lines
  *
- * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its own, made
- * at MAIL and freed whole, so that nothing of it survives a reset (P-13).
+ * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its
+ * own, made at MAIL and freed whole, so that nothing of it survives a reset (P-13).
  */
 #ifndef PROXY_SESSION_STATE_H
 #define PROXY_SESSION_STATE_H
@@ -36,55 +33,57 @@ enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
 
 enum { AUTH_LINE_MAX = 12288 /* RFC 4954 4 */ };
 
-/* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN 4). */
+/* How a message leaves: held until its verdict, or streamed under back-pressure with only its end withheld (DESIGN
+ * 4).
+ */
 enum flow {
     FLOW_HELD,
-    FLOW_ASKED,   /* DATA was sent, 354 is awaited */
-    FLOW_OPEN,    /* body bytes may go south (BINARYMIME: by BDAT) */
-    FLOW_ENDED,   /* the end of data went south */
-    FLOW_CUT      /* nothing more goes south: doomed */
+    FLOW_ASKED, /* DATA was sent, 354 is awaited */
+    FLOW_OPEN,  /* body bytes may go south (BINARYMIME: by BDAT) */
+    FLOW_ENDED, /* the end of data went south */
+    FLOW_CUT    /* nothing more goes south: doomed */
 };
 
 /* A reply kept for later: it stands for every answer this transaction still gives (X4, X5, F-3). */
 struct doom {
     bool is_set;
-    bool is_backend;       /* the back end's own words */
+    bool is_backend; /* the back end's own words */
     int code;
     char enhanced[12];
     char text[REPLY_TEXT_MAX / 4];
-    const char *check;     /* what decided, for the log */
+    const char *check; /* what decided, for the log */
     char reason[160];
 };
 
 struct transaction {
     unsigned number;
-    struct command mail;   /* slices point into mail_line and mail.room */
+    struct command mail; /* slices point into mail_line and mail.room */
     char mail_line[CONFIG_COMMAND_LINE_MAX];
-    struct command rcpt;   /* the recipient being judged or asked for */
+    struct command rcpt; /* the recipient being judged or asked for */
     char rcpt_line[CONFIG_COMMAND_LINE_MAX];
     char first_rcpt[PATH_ROOM];
     size_t first_rcpt_n;
-    uint64_t recipients;   /* accepted by the back end */
+    uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
-    bool is_full;          /* a recipient above the limit was refused */
+    bool is_full; /* a recipient above the limit was refused */
     const struct route *route;
-    bool mail_sent;        /* MAIL is under way or accepted at the back end */
+    bool mail_sent; /* MAIL is under way or accepted at the back end */
     bool mail_accepted;
-    bool used_bdat;        /* the message comes by BDAT */
-    uint64_t bdat_left;    /* octets of the current chunk still to come */
+    bool used_bdat;     /* the message comes by BDAT */
+    uint64_t bdat_left; /* octets of the current chunk still to come */
     bool bdat_last;
-    bool receiving;        /* DATA or BDAT has begun: `message` and `decoder` are in use */
-    bool received;         /* its end was read */
+    bool receiving; /* DATA or BDAT has begun: `message` and `decoder` are in use */
+    bool received;  /* its end was read */
     bool headers_judged, headers_pending;
-    bool accepted;         /* the final verdict */
+    bool accepted; /* the final verdict */
     struct data_decoder decoder;
     struct message_store message;
     enum flow flow;
-    bool front_sent;       /* trace fields and header section went south */
-    bool bdat_under_way;   /* a BDAT south waits for its answer */
-    uint64_t wire_bytes;   /* octets read from the client for this message */
-    uint64_t received_at;  /* ms, of the end of data */
-    uint64_t begun_at;     /* ms */
+    bool front_sent;      /* trace fields and header section went south */
+    bool bdat_under_way;  /* a BDAT south waits for its answer */
+    uint64_t wire_bytes;  /* octets read from the client for this message */
+    uint64_t received_at; /* ms, of the end of data */
+    uint64_t begun_at;    /* ms */
     struct doom doom;
     unsigned hops, removed_results;
 };
@@ -96,41 +95,41 @@ struct session {
     struct session_peer peer;
     struct session_wants wants;
     enum wait wait;
-    enum stage stage;             /* of WAIT_VERDICT */
+    enum stage stage; /* of WAIT_VERDICT */
     enum pending pending;
     struct line_reader lines;
     struct transaction *tx;
-    struct backend *backend;      /* while a connection south exists or is being made */
+    struct backend *backend; /* while a connection south exists or is being made */
     struct backend_client client_facts;
-    const struct route *route;    /* of the connection south */
-    size_t server_index;          /* its place among the route's servers */
+    const struct route *route; /* of the connection south */
+    size_t server_index;       /* its place among the route's servers */
     struct facts_room *facts;
-    uint64_t wait_deadline;       /* ms, of `wait` */
-    uint64_t verdict_deadline;    /* ms, while answers are awaited */
-    uint64_t paused_at;           /* ms; the client's time rests while we do not read; 0: it runs */
+    uint64_t wait_deadline;    /* ms, of `wait` */
+    uint64_t verdict_deadline; /* ms, while answers are awaited */
+    uint64_t paused_at;        /* ms; the client's time rests while we do not read; 0: it runs */
     uint64_t begun_at;
-    char *helo;                   /* NULL before HELO/EHLO */
+    char *helo; /* NULL before HELO/EHLO */
     size_t helo_n;
     bool is_esmtp;
     bool is_tls, is_authenticated;
-    bool north_ended;             /* FIN seen */
-    bool north_gone;              /* cannot be written to any more */
+    bool north_ended; /* FIN seen */
+    bool north_gone;  /* cannot be written to any more */
     bool draining;
-    uint64_t swallow_left;        /* BDAT octets still to come that belong to no message; then `swallow` is answered */
+    uint64_t swallow_left; /* BDAT octets still to come that belong to no message; then `swallow` is answered */
     const struct command_error_reply *swallow;
-    bool accept_unsent;           /* the 250 of a message has not been written out yet (X1) */
-    char *auth_line;              /* an AUTH command waiting for the back end */
+    bool accept_unsent; /* the 250 of a message has not been written out yet (X1) */
+    char *auth_line;    /* an AUTH command waiting for the back end */
     size_t auth_line_n;
     struct tls_facts tls, south_tls;
     bool south_is_tls;
-    unsigned offered;             /* enum backend_cap shown in the last EHLO */
-    uint64_t size_offered;        /* SIZE in it */
+    unsigned offered;      /* enum backend_cap shown in the last EHLO */
+    uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
     const char *end_reason;
 };
 
-/* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end that comes later
- * than this would find it gone, and the message would come twice (Z-4).
+/* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end
+ * that comes later than this would find it gone, and the message would come twice (Z-4).
  */
 enum { ANSWER_WITHIN_MS = 590 * 1000 };
 
@@ -199,11 +198,11 @@ void headers_judged(struct session *, const struct verdict *);
 void end_judged(struct session *, const struct verdict *);
 
 /* ---- session_deliver.c ---- */
-void stream_begin(struct session *);      /* the message outgrew `hold`, its headers are accepted */
-void deliver(struct session *);           /* the verdict is accept and the end was received */
-void deliver_continue(struct session *);  /* 354, a BDAT answer, or room in `out` */
+void stream_begin(struct session *);     /* the message outgrew `hold`, its headers are accepted */
+void deliver(struct session *);          /* the verdict is accept and the end was received */
+void deliver_continue(struct session *); /* 354, a BDAT answer, or room in `out` */
 void delivered(struct session *, const struct reply *south);
-void finish_refused(struct session *);    /* the end was received and the transaction is doomed */
+void finish_refused(struct session *); /* the end was received and the transaction is doomed */
 bool stream_is_full(const struct session *);
 
 /* ---- session_auth.c ---- */

@@ -34,9 +34,8 @@ size_t trace_date(int64_t unix_seconds, char out[32])
         day_number--;
     }
     civil_date(day_number, &year, &month, &day);
-    n = snprintf(out, 32, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000",
-                 days + 3 * (((day_number % 7) + 7) % 7), day % 100, months + 3 * (month - 1), year % 10000,
-                 second / 3600 % 100, second / 60 % 60, second % 60);
+    n = snprintf(out, 32, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * (((day_number % 7) + 7) % 7),
+                 day % 100, months + 3 * (month - 1), year % 10000, second / 3600 % 100, second / 60 % 60, second % 60);
     return n < 32 ? (size_t)n : 31;
 }
 
@@ -63,11 +62,10 @@ size_t trace_received(const struct trace *t, char out[TRACE_MAX])
         snprintf(tls, sizeof tls, "\r\n\t(version=%.20s cipher=%.80s)", t->tls->version, t->tls->cipher);
     if (t->only_recipient.n > 0)
         snprintf(recipient, sizeof recipient, "\r\n\tfor <%.*s>", STR_ARG(t->only_recipient));
-    return (size_t)snprintf(out, TRACE_MAX,
-                            "Received: from %.*s ([%s%s])\r\n\tby %.*s (Postern) with %s%s\r\n\tid %.*s%s;\r\n\t%s\r\n",
-                            (int)(t->helo.n < 300 ? t->helo.n : 300), t->helo.p,
-                            address_is_v4(&t->client.address) ? "" : "IPv6:", address, STR_ARG(t->hostname),
-                            with_type(t), tls, STR_ARG(t->id), recipient, date);
+    return (size_t)snprintf(
+        out, TRACE_MAX, "Received: from %.*s ([%s%s])\r\n\tby %.*s (Postern) with %s%s\r\n\tid %.*s%s;\r\n\t%s\r\n",
+        (int)(t->helo.n < 300 ? t->helo.n : 300), t->helo.p, address_is_v4(&t->client.address) ? "" : "IPv6:", address,
+        STR_ARG(t->hostname), with_type(t), tls, STR_ARG(t->id), recipient, date);
 }
 
 unsigned trace_hops(struct str header)
@@ -75,7 +73,7 @@ unsigned trace_hops(struct str header)
     struct header_field field;
     unsigned hops = 0;
 
-    while (header_next(&header, &field))
+    while (header_next_anywhere(&header, &field))
         hops += header_is(&field, STR("Received"));
     return hops;
 }
@@ -116,21 +114,18 @@ bool trace_put_header(struct str header, struct str authserv_id, bool is_raw, st
                       unsigned *removed)
 {
     struct header_sink sink = { out, pool };
-    struct str kept = str_from(header.p, 0); /* the run of fields that stays, up to `rest` */
+    const char *kept = header.p; /* from here on nothing has been put yet */
     struct str rest = header;
     struct header_field field;
 
     *removed = 0;
-    while (header_next(&rest, &field)) {
-        if (!claims_to_be_ours(&field, authserv_id)) {
-            kept.n += field.raw.n;
+    while (header_next_anywhere(&rest, &field)) {
+        if (!claims_to_be_ours(&field, authserv_id))
             continue;
-        }
         ++*removed;
-        if (!put_text(&sink, kept, is_raw))
+        if (!put_text(&sink, str_from(kept, (size_t)(field.raw.p - kept)), is_raw))
             return false;
-        kept = str_from(rest.p, 0);
+        kept = rest.p;
     }
-    kept.n += rest.n;
-    return put_text(&sink, kept, is_raw);
+    return put_text(&sink, str_from(kept, header.n - (size_t)(kept - header.p)), is_raw);
 }

@@ -9,13 +9,13 @@
 
 struct trace {
     struct str hostname;
-    struct str helo;               /* as given; checked by the command parser */
+    struct str helo; /* as given; checked by the command parser */
     struct endpoint client;
     bool is_esmtp, is_utf8, is_authenticated;
-    const struct tls_facts *tls;   /* NULL in clear */
+    const struct tls_facts *tls; /* NULL in clear */
     struct str id;
-    struct str only_recipient;     /* printed as "for" when not empty: more than one would tell on blind copies */
-    int64_t now;                   /* seconds since the epoch */
+    struct str only_recipient; /* printed as "for" when not empty: more than one would tell on blind copies */
+    int64_t now;               /* seconds since the epoch */
 };
 
 enum { TRACE_MAX = 2048 };
@@ -30,7 +30,7 @@ size_t trace_date(int64_t unix_seconds, char out[32]);
 unsigned trace_hops(struct str header);
 
 /* Puts the header section into `out` for the back end, dots stuffed unless `is_raw`, leaving out Authentication-Results
- * fields that claim to be ours or cannot be read (RFC 8601 5). `*removed` counts them. False when the pool has no room.
+ * fields that claim to be ours or cannot be read (RFC 8601 5), wherever a lenient reader might find them. `*removed` counts them. False when the pool has no room.
  */
 bool trace_put_header(struct str header, struct str authserv_id, bool is_raw, struct chain *out, struct pool *,
                       unsigned *removed);

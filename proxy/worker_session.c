@@ -121,15 +121,17 @@ static bool carry_out_north(struct connection *c, struct session_wants *wants)
 /* Step 1 of the order of work in session.h. One wish may lead to another: a server that cannot be reached to the next, room
  * in a socket to more of a message.
  */
-static void carry_out(struct connection *c)
+static bool carry_out(struct connection *c)
 {
     struct session_wants *wants = session_wants(c->session);
-    bool moved;
+    bool moved, has_moved = false;
 
     do {
         moved = carry_out_south(c, wants);
         moved = carry_out_north(c, wants) || moved;
+        has_moved = has_moved || moved;
     } while (moved || wants->open_south || wants->south.end != LEG_OPEN);
+    return has_moved;
 }
 
 /* Nobody answers questions yet: no check asks any. Should one do so, every unknown reads TEMP at once (policy/facts.h). */
@@ -172,9 +174,9 @@ static void serve(struct connection *c)
 {
     struct session_wants *wants = session_wants(c->session);
 
-    do
+    do /* an offer of which nothing was taken may still have led to something: a stream begun for want of memory */
         carry_out(c);
-    while (answer(c, wants) || offer_both(c, wants));
+    while (answer(c, wants) || offer_both(c, wants) || carry_out(c));
     if (session_is_over(c->session)) {
         connection_end(c);
         return;

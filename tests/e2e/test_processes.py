@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from parts.gateway import Gateway, binary, environment
+from parts.gateway import Gateway, binary, environment, status_of
 from parts.place import LIMIT, fresh_endpoint, fresh_folder, text, until
 from parts.story import MESSAGE, Story, main
 from parts.wire import Client, Gone, any_certificate, deliver, stuffed
@@ -270,11 +270,6 @@ class Start(Story):
             self.assertIn(b"READY=1", systemd.recv(1000))
             gateway.terminate()
             self.assertIn(b"STOPPING=1", systemd.recv(1000))
-
-
-def status_of(pid):
-    with open("/proc/%d/status" % pid) as file:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 class Privileges(Story):

@@ -39,16 +39,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char nothing[1];
     struct str text = { size > 0 ? (const char *)data : nothing, size }, rest = text, before = text;
     struct header_field field;
-    size_t n = 0;
+    size_t n = 0, length, fields = 0, seen = 0;
     bool complete;
 
     for (; header_next(&rest, &field); before = rest) {
         check_field(before, &field);
         n += field.raw.n;
+        fields++;
         must(rest.p == text.p + n && rest.n == text.n - n);
     }
-    must(header_length(text, &complete) == n);
-    must(complete || rest.n == 0 || rest.p[0] != '\r' || rest.n == 1);
+    length = header_length(text, &complete);
+    must(length >= n || !complete);
+    must(!complete || (text.n - length >= 2 && memcmp(text.p + length, "\r\n", 2) == 0));
+    for (rest = text; header_next_anywhere(&rest, &field); seen++)
+        must(field.raw.p >= text.p && field.raw.p + field.raw.n <= text.p + text.n);
+    must(seen >= fields);
+    must(!complete || rest.p == text.p + length);
     check_value(text);
     return 0;
 }

@@ -135,8 +135,7 @@ static void prints_numbers_as_libc_does(void)
 
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         arena_init(&arena, memory, sizeof memory);
-        text = arena_printf(&arena, "%d|%u|%llu|%%", values[i], (unsigned)values[i],
-                            (unsigned long long)values[i]);
+        text = arena_printf(&arena, "%d|%u|%llu|%%", values[i], (unsigned)values[i], (unsigned long long)values[i]);
         snprintf(expected, sizeof expected, "%d|%u|%llu|%%", values[i], (unsigned)values[i],
                  (unsigned long long)values[i]);
         CHECK_EQ_STR(text.p, text.n, expected);

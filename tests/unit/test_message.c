@@ -19,10 +19,10 @@ static const struct sample samples[] = {
     { "nothing at all", "", "", "" },
     { "folds belong to their field", "A: 1\r\n\t2\r\n 3\r\n\r\nx\r\n", "A: 1\r\n\t2\r\n 3\r\n", "\r\nx\r\n" },
     { "a fold of blanks does not end the header", "A: 1\r\n  \r\nB: 2\r\n\r\n", "A: 1\r\n  \r\nB: 2\r\n", "\r\n" },
-    { "a line that is no field ends the header", "A: 1\r\nno field\r\n\r\n", "A: 1\r\n", "no field\r\n\r\n" },
-    { "a first line that is a fold is body", " x\r\nA: 1\r\n", "", " x\r\nA: 1\r\n" },
+    { "a line that is no field does not end it", "A: 1\r\nno field\r\n\r\n", "A: 1\r\nno field\r\n", "\r\n" },
+    { "a first line that is a fold is in it", " x\r\nA: 1\r\n", " x\r\nA: 1\r\n", "" },
     { "dots at line starts are stuffed", "A: 1\r\n\r\n.\r\n..a\r\nb.\r\n", "A: 1\r\n", "\r\n..\r\n...a\r\nb.\r\n" },
-    { "a dot behind the header's end is at a line start", "A: 1\r\n.x\r\n", "A: 1\r\n", "..x\r\n" },
+    { "a dot line in the header is not yet stuffed", "A: 1\r\n.x\r\n\r\n", "A: 1\r\n.x\r\n", "\r\n" },
 };
 
 static size_t read_chain(const struct chain *chain, char *out)
@@ -48,7 +48,8 @@ static void check(const struct sample *s, size_t piece)
     pool_init(&pool, 1 << 20);
     message_init(&m, &pool, 65536, false);
     for (size_t at = 0; at < all.n; at += piece)
-        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET), MESSAGE_OK);
+        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET),
+                     MESSAGE_OK);
     CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
     CHECK(m.header_done);
     CHECK_EQ_INT(m.size, all.n);

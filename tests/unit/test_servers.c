@@ -108,8 +108,10 @@ static void the_server_that_would_get_the_mail_counts(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(the_first_that_is_up_is_tried),    TEST(only_a_change_is_news),
-    TEST(probes_slow_down_to_their_pace),   TEST(what_all_routes_offer_is_offered),
+    TEST(the_first_that_is_up_is_tried),
+    TEST(only_a_change_is_news),
+    TEST(probes_slow_down_to_their_pace),
+    TEST(what_all_routes_offer_is_offered),
     TEST(the_server_that_would_get_the_mail_counts),
 };
 TEST_MAIN(tests)

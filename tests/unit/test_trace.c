@@ -42,20 +42,24 @@ static void received_names_tls_and_the_only_recipient(void)
     t.only_recipient = STR("v@local.example");
     CHECK(address_parse(STR("2001:db8::1"), &t.client.address));
     n = trace_received(&t, out);
-    CHECK_EQ_STR(out, n,
-                 "Received: from client.example ([IPv6:2001:db8::1])\r\n\tby gw.local.example (Postern) with ESMTPSA\r\n"
-                 "\t(version=TLS1_3 cipher=TLS_AES_256_GCM_SHA384)\r\n\tid ABC.1\r\n\tfor <v@local.example>;\r\n"
-                 "\tSun, 22 Nov 2026 12:00:00 +0000\r\n");
+    CHECK_EQ_STR(
+        out, n,
+        "Received: from client.example ([IPv6:2001:db8::1])\r\n\tby gw.local.example (Postern) with ESMTPSA\r\n"
+        "\t(version=TLS1_3 cipher=TLS_AES_256_GCM_SHA384)\r\n\tid ABC.1\r\n\tfor <v@local.example>;\r\n"
+        "\tSun, 22 Nov 2026 12:00:00 +0000\r\n");
 }
 
 /* RFC 3848, RFC 6531 4.3. */
 static void received_names_the_protocol(void)
 {
-    static const struct { bool esmtp, utf8, tls, auth; const char *with; } rows[] = {
-        { false, false, false, false, " with SMTP\r\n" },    { true, false, false, false, " with ESMTP\r\n" },
-        { true, false, true, false, " with ESMTPS\r\n" },    { true, false, false, true, " with ESMTPA\r\n" },
-        { true, false, true, true, " with ESMTPSA\r\n" },    { true, true, false, false, " with UTF8SMTP\r\n" },
-        { true, true, true, false, " with UTF8SMTPS\r\n" },  { true, true, true, true, " with UTF8SMTPSA\r\n" },
+    static const struct {
+        bool esmtp, utf8, tls, auth;
+        const char *with;
+    } rows[] = {
+        { false, false, false, false, " with SMTP\r\n" },   { true, false, false, false, " with ESMTP\r\n" },
+        { true, false, true, false, " with ESMTPS\r\n" },   { true, false, false, true, " with ESMTPA\r\n" },
+        { true, false, true, true, " with ESMTPSA\r\n" },   { true, true, false, false, " with UTF8SMTP\r\n" },
+        { true, true, true, false, " with UTF8SMTPS\r\n" }, { true, true, true, true, " with UTF8SMTPSA\r\n" },
     };
     struct tls_facts tls = { "TLS1_2", "X" };
     char out[TRACE_MAX + 1];
@@ -131,9 +135,14 @@ static const struct rewrite rewrites[] = {
     { "with a version", "Authentication-Results: gw.local.example 1; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
     { "blank before the colon", "Authentication-Results : gw.local.example; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
     { "not readable", "Authentication-Results: (never closed gw.local.example; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
-    { "another's stays", "Authentication-Results: mx.other.example; x\r\n", "Authentication-Results: mx.other.example; x\r\n", 0 },
-    { "two at the ends", "Authentication-Results: gw.local.example; x\r\nA: 1\r\nAuthentication-Results: gw.local.example\r\n",
-      "A: 1\r\n", 2 },
+    { "another's stays", "Authentication-Results: mx.other.example; x\r\n",
+      "Authentication-Results: mx.other.example; x\r\n", 0 },
+    { "two at the ends",
+      "Authentication-Results: gw.local.example; x\r\nA: 1\r\nAuthentication-Results: gw.local.example\r\n", "A: 1\r\n",
+      2 },
+    { "behind a line that is no field", "A: 1\r\nno field\r\nAuthentication-Results: gw.local.example; x\r\n",
+      "A: 1\r\nno field\r\n", 1 },
+    { "behind a first line that is a fold", " x\r\nAuthentication-Results: gw.local.example; x\r\n", " x\r\n", 1 },
     { "a field that begins with a dot is stuffed", "A: 1\r\n.x: 2\r\n", "A: 1\r\n..x: 2\r\n", 0 },
 };
 

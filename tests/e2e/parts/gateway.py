@@ -45,6 +45,11 @@ def children(pid):
         return []
 
 
+def status_of(pid):
+    with open("/proc/%d/status" % pid) as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
 _FIELD = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 
 
@@ -113,10 +118,11 @@ class Process:
 class Sink(Process):
     """`postern sink`; its messages are files."""
 
-    def __init__(self, *arguments):
+    def __init__(self, keep=True):
         self.endpoint = fresh_endpoint()
         self.dir = fresh_folder("mail")
-        super().__init__([binary(), "sink", "--listen", text(self.endpoint), "--dir", self.dir, *arguments], name="sink")
+        super().__init__([binary(), "sink", "--listen", text(self.endpoint), *(["--dir", self.dir] if keep else [])],
+                         name="sink")
         until(lambda: b"listening" in self.raw(), "the sink listens")
 
     def message(self, n):

@@ -35,8 +35,8 @@ class Story(unittest.TestCase):
         back = self.backend(**backend)
         return self.gateway(back.endpoint, sections, **(gateway or {})), back
 
-    def sink(self, *arguments):
-        sink = Sink(*arguments)
+    def sink(self, **settings):
+        sink = Sink(**settings)
         self.addCleanup(sink.terminate)
         return sink
 
