@@ -9,10 +9,10 @@ import rig
 from client import Client
 
 SIZE = 4096
-MESSAGES = 2000             # of each measurement of throughput
+MESSAGES = 600              # of each measurement of throughput: short, so that the ways take turns quickly
 AT_ONCE = 20                # connections
-LATENCY_MESSAGES = 400
-TLS_MESSAGES = 200
+LATENCY_MESSAGES = 200
+TLS_MESSAGES = 60
 
 
 class Run:
