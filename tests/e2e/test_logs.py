@@ -26,8 +26,9 @@ class Lines(Story):
     def play_hostile(self, gateway):
         for line in HOSTILE:
             with Client(gateway.smtp) as client:
-                client.send(b"EHLO client.example\r\n" * (not line.startswith(b"EHLO")) +
-                            b"", line + b"\r\n", b"QUIT\r\n")
+                if not line.startswith(b"EHLO"):
+                    client.ehlo()
+                client.send(line + b"\r\n", b"QUIT\r\n")
                 client.rest()
         gateway.wait_log(len(HOSTILE), event="connection")
 

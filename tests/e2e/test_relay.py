@@ -141,7 +141,8 @@ class Relaying(Story):
     LOCAL = {"relay": {"domains": "local.example *.wild.example"}, "limits": {"errors": 10000, "junk": 10000}}
 
     def assert_refused(self, reply, code):
-        self.assertIn(reply.code, (code,) if code else (500, 501, 550, 553, 555, 503), repr(reply))
+        """With this code; None: there is more than one good reading of the form, and none of them accepts it."""
+        self.assertIn(reply.code, (code,) if code else (500, 501, 503, 550, 552, 553, 555), repr(reply))
         self.assertEqual(reply.enhanced and reply.enhanced[0], "5", repr(reply))
 
     def test_every_recipient_form_that_means_another_place_is_refused_and_nothing_goes_south(self):
@@ -203,8 +204,7 @@ class Relaying(Story):
         for form, code in REFUSED_SENDERS:
             with self.subTest(form=form), Client(gateway.smtp) as client:
                 client.ehlo()
-                self.assertGreaterEqual(client.ask(b"MAIL FROM:" + form).code if code is None else
-                                        self.assert_reply(client.ask(b"MAIL FROM:" + form), code).code, 500)
+                self.assert_refused(client.ask(b"MAIL FROM:" + form), code)
                 self.assert_reply(client.rcpt(), 503, "5.5.1")
         self.assert_nothing_went_south(back, before)
 

@@ -32,9 +32,8 @@ def binary():
 
 
 def environment(**more):
-    env = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1", **more}
-    env.pop("NOTIFY_SOCKET", None) if "NOTIFY_SOCKET" not in more else None
-    return env
+    inherited = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    return {**inherited, "UBSAN_OPTIONS": "print_stacktrace=1", **more}
 
 
 def children(pid):
