@@ -316,6 +316,15 @@ void session_south_failed(struct session *s, const char *why)
     settle(s);
 }
 
+void session_south_short(struct session *s, const char *why)
+{
+    if (s->backend != NULL) {
+        backend_failed(s->backend, why);
+        south_short(s);
+    }
+    settle(s);
+}
+
 size_t session_south_input(struct session *s, struct str in)
 {
     size_t total = 0;

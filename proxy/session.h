@@ -90,6 +90,7 @@ void session_north_written(struct session *); /* `out` got shorter */
 void session_south_connected(struct session *);
 void session_south_secured(struct session *, const struct tls_facts *);
 void session_south_failed(struct session *, const char *why); /* connect, TLS, read or write error, FIN */
+void session_south_short(struct session *, const char *why);  /* not opened, for want of something of ours */
 size_t session_south_input(struct session *, struct str in);
 void session_south_written(struct session *);
 

@@ -115,17 +115,6 @@ void auth_continue(struct session *s)
     forget(s);
 }
 
-static bool is_base64(struct str text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        char c = ascii_lower(text.p[i]);
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '='))
-            return false;
-    }
-    return true;
-}
-
 /* RFC 4954 4: a line of base64, or "*" to cancel. What is neither is cancelled for the client, so that the back
  * end hears nothing that was not checked. When the back end was lost meanwhile this line still belongs to the
  * exchange: it is no command, and nothing for the log.
@@ -136,9 +125,11 @@ void on_auth_line(struct session *s, struct str line)
         auth_failed(s);
         return;
     }
+    if (line.n > 0 && !base64_is_valid(line))
+        line = STR("*");
     s->pending = PENDING_AUTH;
     await_client(s, WAIT_BACKEND);
-    backend_auth(s->backend, is_base64(line) ? line : STR("*"), s->env->now);
+    backend_auth(s->backend, line, s->env->now);
 }
 
 static void authenticated(struct session *s, const struct reply *reply)

@@ -124,6 +124,17 @@ static void on_unusable(struct session *s)
         south_open(s, route, s->server_index + 1);
 }
 
+/* No server is to blame, and none would do better. */
+void south_short(struct session *s)
+{
+    const struct route *route = s->route;
+
+    if (s->pending == PENDING_NONE)
+        south_drop(s, LEG_RESET);
+    else
+        south_open(s, route, route->servers.n);
+}
+
 /* X2, X3: the end of data went south, its answer did not come. The message may or may not exist: the client tries again. */
 static void outcome_unknown(struct session *s, const char *why)
 {

@@ -187,6 +187,7 @@ void south_open(struct session *, const struct route *, size_t from);
 void south_drop(struct session *, enum leg_end);
 void south_quit(struct session *);
 void on_south(struct session *, enum backend_event);
+void south_short(struct session *); /* the connection failed for want of something of our own */
 
 /* ---- session_data.c ---- */
 void do_data(struct session *, struct command *, struct str line);

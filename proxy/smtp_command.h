@@ -166,6 +166,8 @@ size_t command_print_rcpt(const struct rcpt_command *, unsigned use, char *out, 
  * upper case; what it stands for must be printable ASCII too (4.2, 4.4). Empty is valid here.
  */
 bool xtext_is_valid(struct str);
+/* RFC 4648 4, not empty, with its padding and nothing else. */
+bool base64_is_valid(struct str);
 /* Prints `in` as xtext; 0 when it does not fit. */
 size_t xtext_print(struct str in, char *out, size_t size);
 

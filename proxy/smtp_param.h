@@ -10,7 +10,4 @@
  */
 enum command_error params_parse(struct str rest, bool smtputf8, struct command *out);
 
-/* RFC 4648 4, with its padding and nothing else. */
-bool base64_is_valid(struct str);
-
 #endif

@@ -26,7 +26,7 @@ static void open_south(struct connection *c, const struct session_wants *wants)
     c->south = stream_connect(&c->worker->streams, wants->target, connection_event, c);
     c->south_reads = true;
     if (c->south == NULL)
-        session_south_failed(c->session, "out of descriptors or memory");
+        session_south_short(c->session, "out of descriptors or memory");
 }
 
 /* True when something of it has left. */
@@ -65,7 +65,7 @@ static void start_south_tls(struct connection *c, const struct route *route)
     struct tls *tls = tls_connect(worker_tls_client(c->worker, route));
 
     if (tls == NULL)
-        session_south_failed(c->session, "out of memory");
+        session_south_short(c->session, "out of memory");
     else
         stream_start_tls(c->south, tls);
 }

@@ -36,6 +36,7 @@ struct kind {
 #define MESSAGE "Subject: x\r\n\r\n..\r\nhello\r\n.\r\n"
 #define QUIT "QUIT\r\n", "221"
 
+/* clang-format off */
 static const struct kind kinds[] = {
     { 8,
       { { "", "220" }, { EHLO, "250" }, { ENVELOPE "DATA\r\n", "250 250 354" }, { MESSAGE, "250" }, { QUIT } },
@@ -84,6 +85,7 @@ static const struct kind kinds[] = {
     { 1, { { "", "220" }, { EHLO, "250" }, { "STARTTLS\r\n", "220" }, { "no client hello\r\n", "" } }, 0, true },
     { 1, { { "", "220" } }, 0, true },
 };
+/* clang-format on */
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 

@@ -11,8 +11,8 @@ import threading
 import time
 
 from parts.backend import CLOSE
-from parts.gateway import Gateway
-from parts.place import until
+from parts.gateway import Gateway, status_of
+from parts.place import LIMIT, until
 from parts.story import MESSAGE, Story, main
 from parts.wire import Client, Gone, any_certificate, stuffed
 
@@ -181,6 +181,32 @@ class Cuts(Story):
         self.cut_everywhere("0", True, Client.reset)
 
 
+class BackEndCuts(Story):
+    """A back end that is gone after any octet it has said (ATTACKS N05): 250 only where the whole 250 came."""
+
+    def test_gone_after_any_octet_of_its_answers(self):
+        gateway, back = self.pair({"timeouts": {"probe": "1s"}, "limits": {"sessions_per_address": 1000}}, keywords=("8BITMIME",))
+        answers = (b"250 2.1.0 ok\r\n", b"250 2.1.5 ok\r\n", b"354 go on\r\n", b"250 2.0.0 taken\r\n")
+        hello = b"220 back.local.example ESMTP\r\n250-back.local.example\r\n250 8BITMIME\r\n"
+        for cut in range(len(hello), len(hello) + sum(map(len, answers)) + 1):
+            with self.subTest(cut=cut - len(hello)):
+                client = until(lambda: self.let_in(gateway), "the server is seen to be up")
+                client.mail()
+                n = len(back.messages)
+                back.cut_after = cut
+                reply = client.rcpt()
+                if reply.code == 250:
+                    reply = client.data(MESSAGE)
+                back.cut_after = None
+                self.assertIn(reply.code, (250, 451, 421), repr(reply))
+                self.assertEqual(reply.code == 250, cut == len(hello) + sum(map(len, answers)))
+                self.assertLessEqual(len(back.messages) - n, 1)
+
+    def let_in(self, gateway):
+        client = self.client(gateway.smtp)
+        return client if client.greeting.code == 220 and client.ehlo().code == 250 else None
+
+
 class Senders:
     """Clients that send messages with tokens, one after the other and whatever happens, and note which were answered 250."""
 
@@ -211,6 +237,50 @@ class Senders:
         self.is_over = True
         for thread in self.threads:
             thread.join(60)
+
+
+class Pressure(Story):
+    """A side that does not read stops the other one; memory is not where it goes (ORACLE R-3)."""
+
+    def push(self, client, chunk, most):
+        """Sends until nothing goes any more; returns how much went."""
+        sent = 0
+        client.sock.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while sent < most:
+                sent += client.sock.send(chunk)
+        client.sock.settimeout(LIMIT)
+        return sent
+
+    def test_a_back_end_that_does_not_read_stops_the_client_and_gets_all_of_it_later(self):
+        back = self.backend()
+        back.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        gateway = self.gateway(back.endpoint, {"limits": {"message_size": "200M", "hold": "64k"}})
+        back.reading.clear()
+        client = self.greeted(gateway.smtp)
+        client.envelope()
+        client.ask("DATA")
+        client.send(b"Subject: pressure\r\n\r\n")
+        before = self.resident_kb(gateway)
+        line = b"x" * 998 + b"\r\n"
+        sent = self.push(client, line * 64, 100_000_000)
+        self.assertLess(sent, 50_000_000)       # socket buffers, of any size a kernel gives them
+        self.assertLess(self.resident_kb(gateway) - before, 4000)
+        back.reading.set()
+        client.send(b"x" * (1000 - sent % 1000 - 2) + b"\r\n" if sent % 1000 else b"", b".\r\n")
+        self.assert_reply(client.reply(), 250)
+        self.assertGreater(len(back.wait_for(1)[0].body), sent)
+
+    def resident_kb(self, gateway):
+        return sum(int(status_of(pid)["VmRSS"].split()[0]) for pid in gateway.workers())
+
+    def test_a_client_that_reads_no_answers_is_not_read_either(self):
+        gateway, _ = self.pair({"limits": {"errors": 10000, "junk": 10000}})
+        client = self.greeted(gateway.smtp)
+        client.mail()
+        before = self.resident_kb(gateway)
+        self.push(client, b"RCPT TO:<v@other.example>\r\n" * 1000, 50_000_000)
+        self.assertLess(self.resident_kb(gateway) - before, 4000)
 
 
 class KillLoop(Story):

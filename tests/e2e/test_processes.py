@@ -299,6 +299,22 @@ class Privileges(Story):
         self.assert_reply(deliver(where, MESSAGE), 250)
 
 
+class Storage(Story):
+    def test_no_worker_has_a_file_open_but_the_log(self):
+        """ORACLE A-11: there is nothing a message could be written to."""
+        gateway, _ = self.pair({"limits": {"hold": "64k"}})
+        held, streamed = self.greeted(gateway.smtp), self.greeted(gateway.smtp)
+        for client, n in ((held, 100), (streamed, 3000)):
+            client.envelope()
+            client.ask("DATA")
+            client.send(b"Subject: x\r\n\r\n" + (b"x" * 98 + b"\r\n") * n)
+        files = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for pid in gateway.workers() for fd in os.listdir("/proc/%d/fd" % pid)}
+        self.assertEqual({name for name in files if name.startswith("/")} - {"/dev/null"}, {str(gateway.output)})
+        for client in (held, streamed):
+            client.send(b".\r\n")
+            self.assert_reply(client.reply(), 250)
+
+
 class Caps(Story):
     def test_a_listener_lets_in_so_many_and_not_one_more(self):
         gateway, _ = self.pair({"listen smtp": {"sessions": 3}})
@@ -332,6 +348,22 @@ class Caps(Story):
         for client in clients:
             client.quit()
         until(lambda: self.is_let_in(gateway), "places are free again")
+
+    def test_when_descriptors_run_out_clients_are_turned_away_and_it_recovers(self):
+        back = self.backend()
+        gateway = self.gateway(back.endpoint, {"limits": {"sessions_per_address": 1000}, "server": {"workers": 1}},
+                               wrapper=("prlimit", "--nofile=48:48"))
+        let_in = []
+        for _ in range(60):
+            with contextlib.suppress(Gone, ConnectionError):
+                let_in.append(self.greeted(gateway.smtp))
+        self.assertTrue(10 < len(let_in) < 60, len(let_in))
+        let_in[0].mail()
+        self.assertIn(let_in[0].rcpt().code // 100, (2, 4))     # there may be no descriptor left for the back end
+        for client in let_in:
+            self.assert_reply(client.quit(), 221)
+            client.close()
+        self.assert_reply(deliver(gateway.smtp, MESSAGE), 250)
 
     def test_a_client_that_says_nothing_is_told_and_closed(self):
         gateway, _ = self.pair({"timeouts": {"command": "1s"}})

@@ -355,6 +355,21 @@ class Commands(Story):
                 self.assertNotIn(b"250", rest)
         self.assert_nothing_went_south(back, before)
 
+    def test_commands_before_their_time_are_not_run(self):
+        """Pipelining where RFC 2920 does not allow it (ATTACKS B01, B02)."""
+        gateway, back, before = self.silent()
+        for pieces in ((b"EHLO client.example\r\nMAIL FROM:<a@sender.example>\r\nRCPT TO:<v@other.example>\r\n",),
+                       (b"EHLO client.example\r\n", b"MAIL FROM:<a@sender.example>\r\nNOOP\r\nQUIT\r\n"),
+                       (b"EHLO client.example\r\n", b"DATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n"),
+                       (b"HELO client.example\r\nQUIT\r\nMAIL FROM:<a@sender.example>\r\n",)):
+            with self.subTest(pieces=pieces), Client(gateway.smtp) as client:
+                client.send(*pieces)
+                client.finish()
+                codes = [int(line[:3]) for line in client.rest().split(b"\r\n")[:-1] if line[3:4] == b" "]
+                self.assertFalse(354 in codes, codes)
+                self.assertTrue({503, 554} & set(codes) or codes[-1] == 221, codes)
+        self.assert_nothing_went_south(back, before)
+
     def test_a_transaction_leaves_nothing_behind(self):
         gateway, back = self.pair(answers={".": ["554 5.6.0 no", "250 2.0.0 ok"]})
         client = self.greeted(gateway.smtp)

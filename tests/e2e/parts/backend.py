@@ -75,7 +75,18 @@ class Connection(threading.Thread):
         if reply is CLOSE:
             raise ConnectionError("told to close")
         if reply is not None:
-            self.sock.sendall(reply if isinstance(reply, bytes) else reply.encode() + b"\r\n")
+            self.write(reply if isinstance(reply, bytes) else reply.encode() + b"\r\n")
+
+    def write(self, octets):
+        left = self.backend.cut_after
+        if left is None:
+            self.sock.sendall(octets)
+            return
+        self.sock.sendall(octets[:left])
+        self.backend.cut_after = left - len(octets)
+        if left < len(octets):
+            self.backend.cut_after = None
+            raise ConnectionError("told to close here")
 
     def answer(self, key, line=b""):
         """Answers as told, and returns the answer."""
@@ -178,6 +189,7 @@ class Connection(threading.Thread):
                 if end >= 0:
                     break
                 at = max(0, len(data) - 4)
+                self.backend.reading.wait(LIMIT)
                 self.more()
         except (OSError, ValueError):
             self.discarded = bytes(data[2:])
@@ -228,6 +240,9 @@ class Backend:
         self.tls, self.proxy, self.users = tls, proxy, dict(users or {})
         self.connections = []
         self.messages = []
+        self.reading = threading.Event()    # cleared: message bytes are left in the kernel
+        self.reading.set()
+        self.cut_after = None   # octets still to be sent until a connection is cut, once
         self.lock = threading.Lock()
         self.endpoint = endpoint or fresh_endpoint()
         family = socket.AF_INET6 if ":" in self.endpoint[0] else socket.AF_INET

@@ -136,14 +136,15 @@ class Sink(Process):
 
 class Gateway(Process):
     """`postern run`. `sections` is laid over the defaults: {"limits": {"errors": 3}}; a section or key that is None goes
-    away. The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS)."""
+    away. The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS). `wrapper`: a command that
+    becomes the gateway, such as prlimit(1)."""
 
-    def __init__(self, backend=None, sections=None, as_root=False, env=None, start=True):
+    def __init__(self, backend=None, sections=None, as_root=False, env=None, start=True, wrapper=()):
         self.smtp, self.smtps = fresh_endpoint(), fresh_endpoint()
         self.ini = fresh_folder("ini") / "postern.ini"
         self.sections = self._standard(backend)
         self.change(sections or {})
-        self.as_root, self.env = as_root, env
+        self.as_root, self.env, self.wrapper = as_root, env, list(wrapper)
         if start:
             self.start()
 
@@ -172,7 +173,7 @@ class Gateway(Process):
         env = dict(self.env or {})
         if self.as_root:    # workers in an empty root, where LeakSanitizer cannot read /proc
             env["ASAN_OPTIONS"] = "detect_leaks=0"
-        super().__init__([binary(), "run", "-c", self.ini], self.as_root, environment(**env), "gateway")
+        super().__init__(self.wrapper + [binary(), "run", "-c", self.ini], self.as_root, environment(**env), "gateway")
         self.wait_log(event="serving")
         return self
 

@@ -3,6 +3,7 @@ configuration, queue and mailboxes, which never touch the system's. They need ro
 import itertools
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import unittest
@@ -107,9 +108,14 @@ class Postfix(Instance):
     PUBLIC = ("pickup", "cleanup", "qmgr", "postlog")
     WITH_ROOT = ("virtual",)
 
-    def __init__(self, **main):
+    def __init__(self, certificate=None, **main):
         super().__init__()
         self.make_folder("etc", mode=0o755)
+        if certificate:
+            shutil.copy(certificate.chain, self.folder / "etc/chain.pem")
+            shutil.copy(certificate.key, self.folder / "etc/key.pem")
+            main = {"smtpd_tls_cert_file": self.inside + "/etc/chain.pem", "smtpd_tls_key_file": self.inside + "/etc/key.pem",
+                    "smtpd_tls_security_level": "may", **main}
         self.make_queue()
         self.make_folder("data", self.POSTFIX)
         self.make_folder("mail", self.BOX, self.BOX)
