@@ -78,9 +78,16 @@ async def slow_body(reader, hurry):
         tail = (tail + piece)[-5:]
 
 
+async def serve_slowly(reader, writer, under_way, hurry):
+    try:
+        await slow_session(reader, writer, under_way, hurry)
+    except ConnectionError:
+        writer.close()          # the clients tell what came of it
+
+
 def slow_back_end(under_way, hurry, ready):
     async def serve():
-        server = await asyncio.start_server(lambda r, w: slow_session(r, w, under_way, hurry), *rig.SINK, limit=8192)
+        server = await asyncio.start_server(lambda r, w: serve_slowly(r, w, under_way, hurry), *rig.SINK, limit=8192)
         ready.set()
         async with server:
             await asyncio.sleep(2 * FLIGHT_LIMIT_S)     # by then it has been ended, unless nobody is left to do it

@@ -64,7 +64,8 @@ class Program:
                 return
             except OSError:
                 if time.monotonic() > limit or self.process.poll() is not None:
-                    raise SystemExit("%s does not start:\n%s" % (self.process.args[0], (home / "log").read_text()[-2000:]))
+                    end_of_log = (home / "log").read_text()[-2000:]
+                    raise SystemExit("%s does not start:\n%s" % (self.process.args[0], end_of_log))
                 time.sleep(0.05)
 
     def pids(self):
@@ -129,9 +130,9 @@ def certificate():
     """Files of a self-signed ECDSA certificate: (chain, key)."""
     chain, key = home / "chain.pem", home / "key.pem"
     if not chain.exists():
-        subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-keyout", key, "-out", chain, "-days", "30", "-subj", "/CN=mx.local.example"], check=True,
-                       capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", "ec",
+                        "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key, "-out", chain, "-days", "30",
+                        "-subj", "/CN=mx.local.example"], check=True, capture_output=True)
     return chain, key
 
 
@@ -169,7 +170,7 @@ def postern(**settings):
 
 
 def budget(**settings):
-    """What `postern check` says these settings may need at worst, octets; without what a reload adds for its duration."""
+    """What `postern check` says these settings may need at worst, octets, less what a reload adds while it lasts."""
     out = subprocess.run([binary(), "check", "-c", ini(**settings)], check=True, capture_output=True, text=True).stdout
     rows = re.findall(r"^#\s+(\S.*?)\s+\d+ x\s+\d+ =\s+(\d+)k", out, re.M)
     return sum(int(kilo) for name, kilo in rows if "old workers" not in name) * 1024

@@ -1,5 +1,5 @@
-"""Messages per second, CPU and latency. Each round measures every way in turn, so that what else this machine does falls on all
-of them; of the rounds the medians count."""
+"""Messages per second, CPU and latency. Each round measures every way in turn, so that what else this machine does falls
+on all of them; of the rounds the medians count."""
 import os
 import statistics
 import subprocess
