@@ -120,6 +120,8 @@ static bool may_read(const struct session *s)
 {
     if (s->north_gone || s->wants.north.end != LEG_OPEN || s->wants.north.out.n > OUT_HIGH)
         return false;
+    if (s->draining && s->wait == WAIT_COMMAND) /* 421 is due, also to a command that came with what led to it */
+        return false;
     if (s->wait == WAIT_DATA || s->wait == WAIT_BDAT)
         return data_may_read(s);
     return waits_for_client(s);

@@ -68,6 +68,8 @@ void south_drop(struct session *s, enum leg_end how)
 {
     if (s->backend == NULL)
         return;
+    if (s->is_authenticated) /* a new connection is not: the back end would refuse for good what is ours to repair */
+        s->draining = true;
     if (how == LEG_CLOSE && s->backend->state == BACKEND_READY && s->backend->asked_n == 0)
         chain_put(&s->wants.south.out, &s->env->control, STR("QUIT\r\n"), CHAIN_FORCE);
     if (how == LEG_RESET)
@@ -158,8 +160,6 @@ static void on_lost(struct session *s)
     log_text(s->env->log, "reason", why);
     log_end(s->env->log);
     south_drop(s, LEG_RESET);
-    if (s->is_authenticated) /* what allowed this session to relay is gone with the connection */
-        s->draining = true;
     if (is_ended)
         outcome_unknown(s, why);
     else if (s->pending == PENDING_AUTH)
