@@ -159,7 +159,8 @@ static void settle(struct session *s)
 {
     if (s->draining && s->wait == WAIT_COMMAND)
         leave_with(s, "4.3.2", "Service shutting down, try again", "drained");
-    if (waits_for_client(s) && (s->north_gone || (s->north_ended && may_read(s))))
+    if ((waits_for_client(s) && s->north_ended && may_read(s)) ||
+        ((waits_for_client(s) || s->wait == WAIT_TLS) && s->north_gone))
         client_left(s, "closed by client");
     if (s->backend != NULL && s->backend->state == BACKEND_CLOSED)
         south_drop(s, LEG_CLOSE);

@@ -155,8 +155,8 @@ void delivered(struct session *s, const struct reply *south)
         env->accepted++;
         s->accepted++;
         s->junk = 0;
-        s->accept_unsent = true;
         say_reply(s, &north);
+        s->accept_unsent = !s->north_gone;
         log_transaction(s, s->north_gone ? "accepted, reply undeliverable" : "accepted", &north, south);
     } else {
         say_reply(s, &north);

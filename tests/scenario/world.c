@@ -299,6 +299,9 @@ static size_t offer_to(struct world *w, bool north, struct str in)
     size_t used = 0;
 
     memcpy(copy, in.p, in.n);
+    /* Spare chunks may all be in use by other sessions of a worker: every reply and command may fail for memory. */
+    pool_free(&w->env->messages);
+    pool_free(&w->env->control);
     if (north)
         IN_PRODUCT(used = session_north_input(w->session, exact));
     else
