@@ -104,6 +104,8 @@ static void continue_bdat(struct session *s)
     tx->bdat_under_way = true;
     backend_bdat(s->backend, piece.n, tx->accepted,
                  tx->accepted ? time_to_answer(s) : s->env->config->timeouts.south_block, s->env->now);
+    if (s->backend->state == BACKEND_BROKEN) /* without its command the chunk would run as commands */
+        chain_clear(&piece);
     chain_move(&s->wants.south.out, &piece);
 }
 
