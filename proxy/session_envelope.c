@@ -269,7 +269,7 @@ static unsigned mail_parameters(const struct session *s)
 
     if (s->backend->caps.bits & CAP_SIZE)
         use |= HAS_SIZE;
-    if (s->backend->caps.bits & CAP_8BITMIME)
+    if ((s->backend->caps.bits & CAP_8BITMIME) || s->tx->mail.mail.body == BODY_BINARYMIME) /* caps_used has looked */
         use |= HAS_BODY;
     if (s->is_authenticated)
         use |= HAS_AUTH;
