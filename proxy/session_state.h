@@ -65,7 +65,8 @@ struct transaction {
     size_t first_rcpt_n;
     uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
-    bool is_full; /* a recipient above the limit was refused */
+    bool is_full;    /* a recipient above the limit was refused */
+    bool is_divided; /* a recipient of another route was refused */
     const struct route *route;
     bool mail_sent; /* MAIL is under way or accepted at the back end */
     bool mail_accepted;
