@@ -126,7 +126,7 @@ struct session {
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
-    const char *end_reason;
+    char end_reason[100]; /* a copy: what a stream says of its failure goes with the stream */
 };
 
 /* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end

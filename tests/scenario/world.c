@@ -216,7 +216,12 @@ static void lose(struct world *w, struct wire *wire, const char *why)
     bytes_clear(&wire->in);
     if (wire == &w->north) {
         oracle_north_gone(&w->oracle);
-        IN_PRODUCT(session_north_gone(w->session, why));
+        char *own = strdup(why); /* good for this event only, as stream_why() is */
+
+        if (own == NULL)
+            abort();
+        IN_PRODUCT(session_north_gone(w->session, own));
+        free(own);
     } else {
         oracle_south_end(&w->oracle);
         IN_PRODUCT(session_south_failed(w->session, why));
