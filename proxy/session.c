@@ -235,6 +235,8 @@ size_t session_north_input(struct session *s, struct str in)
         used = s->wait == WAIT_DATA || s->wait == WAIT_BDAT ? data_input(s, rest) : read_line(s, rest);
         total += used;
     }
+    if (total < in.n) /* what a stream holds must leave before it may read on: other sessions may have taken the room */
+        deliver_continue(s);
     settle(s);
     return s->wait == WAIT_NOTHING ? in.n : total; /* a leaving session reads no more, but the wire must empty */
 }
