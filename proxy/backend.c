@@ -120,6 +120,7 @@ static void send_proxy_header(struct backend *b)
 
 enum backend_event backend_connected(struct backend *b, uint64_t now)
 {
+    b->connected = true;
     send_proxy_header(b);
     await(b, BACKEND_GREETING, b->config->timeouts.greeting, now);
     return BACKEND_IDLE;

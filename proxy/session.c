@@ -120,6 +120,8 @@ static bool may_read(const struct session *s)
 {
     if (s->north_gone || s->wants.north.end != LEG_OPEN || s->wants.north.out.n > OUT_HIGH)
         return false;
+    if (s->draining && s->wait == WAIT_COMMAND) /* 421 is due, also to a command that came with what led to it */
+        return false;
     if (s->wait == WAIT_DATA || s->wait == WAIT_BDAT)
         return data_may_read(s);
     return waits_for_client(s);
@@ -157,7 +159,8 @@ static void settle(struct session *s)
 {
     if (s->draining && s->wait == WAIT_COMMAND)
         leave_with(s, "4.3.2", "Service shutting down, try again", "drained");
-    if (waits_for_client(s) && (s->north_gone || (s->north_ended && may_read(s))))
+    if ((waits_for_client(s) && s->north_ended && may_read(s)) ||
+        ((waits_for_client(s) || s->wait == WAIT_TLS) && s->north_gone))
         client_left(s, "closed by client");
     if (s->backend != NULL && s->backend->state == BACKEND_CLOSED)
         south_drop(s, LEG_CLOSE);
@@ -232,6 +235,8 @@ size_t session_north_input(struct session *s, struct str in)
         used = s->wait == WAIT_DATA || s->wait == WAIT_BDAT ? data_input(s, rest) : read_line(s, rest);
         total += used;
     }
+    if (total < in.n) /* what a stream holds must leave before it may read on: other sessions may have taken the room */
+        deliver_continue(s);
     settle(s);
     return s->wait == WAIT_NOTHING ? in.n : total; /* a leaving session reads no more, but the wire must empty */
 }

@@ -258,7 +258,15 @@ static void refuse_synchronisation(struct session *s)
     leave(s, "improper pipelining");
 }
 
-static void refuse_parse_error(struct session *s, enum command_error error, struct str line)
+/* What the log shows of a command that cannot be read. A password is one also where its base64 is broken (L-3). */
+static struct str shown(enum verb verb, struct str line)
+{
+    if (verb == VERB_AUTH)
+        return STR("AUTH, malformed");
+    return str_from(line.p, line.n < 200 ? line.n : 200);
+}
+
+static void refuse_parse_error(struct session *s, enum command_error error, enum verb verb, struct str line)
 {
     const struct command_error_reply *reply = &command_errors[error];
     bool is_private = line.n > 0 && ascii_lower(line.p[0]) == 'x'; /* XCLIENT, XFORWARD...: known, never from outside */
@@ -266,7 +274,7 @@ static void refuse_parse_error(struct session *s, enum command_error error, stru
     if (error == COMMAND_UNKNOWN && is_private)
         refuse(s, 502, "5.5.1", "Command not implemented", "command", str_from(line.p, line.n < 40 ? line.n : 40));
     else
-        refuse(s, reply->code, reply->enhanced, reply->text, "syntax", str_from(line.p, line.n < 200 ? line.n : 200));
+        refuse(s, reply->code, reply->enhanced, reply->text, "syntax", shown(verb, line));
     if (error == COMMAND_UNKNOWN)
         count_junk(s);
 }
@@ -307,10 +315,10 @@ void on_command_line(struct session *s, struct str line, bool more_follows)
     if (is_too_long(s, &c, line)) {
         refuse(s, 500, "5.5.2", "Line too long", "limits.command_line", STR("command line too long"));
     } else if (error != COMMAND_OK && c.verb == VERB_BDAT) {
-        refuse_parse_error(s, error, line); /* without its size the octets that follow would run as commands */
+        refuse_parse_error(s, error, c.verb, line); /* without its size the octets that follow would run as commands */
         leave(s, "malformed BDAT");
     } else if (error != COMMAND_OK) {
-        refuse_parse_error(s, error, line);
+        refuse_parse_error(s, error, c.verb, line);
     } else if (!refuse_out_of_place(s, &c, more_follows)) {
         rows[c.verb].run(s, &c, line);
     }

@@ -159,10 +159,14 @@ static void chunk_end(struct session *s)
 
 static void chunk_begin(struct session *s)
 {
+    bool is_idle = s->tx->bdat_left == 0 && !s->tx->bdat_last;
+
     if (s->tx->bdat_left == 0)
         chunk_end(s);
     else
         await_client(s, WAIT_BDAT);
+    if (is_idle) /* "BDAT 0" brings a message no further, so it is bounded as NOOP is (B06) */
+        count_junk(s);
 }
 
 /* ---- the header section ---- */
@@ -359,12 +363,16 @@ static bool make_room(struct session *s, size_t n)
     return true;
 }
 
+/* What is dropped as it comes (behind a fault, a doom, or NULs that are repaired) makes no message grow, so it is counted
+ * on the wire (F-9). Dots stuffed add a third at most.
+ */
 static bool reads_without_end(struct session *s)
 {
     uint64_t limit = s->env->config->limits.message_size;
 
     if (s->tx->wire_bytes <= 2 * limit + 2 * INPUT_ROOM)
         return false;
+    doom(s, 552, "5.3.4", "Message too big", "limits.message_size", "endless message");
     finish_refused(s);
     leave(s, "endless message");
     return true;
@@ -424,7 +432,7 @@ size_t data_input(struct session *s, struct str in)
     if (s->swallow_left > 0)
         return swallow_input(s, in);
     s->tx->wire_bytes += in.n;
-    if (s->tx->doom.is_set && reads_without_end(s))
+    if (reads_without_end(s))
         return in.n;
     used = s->wait == WAIT_BDAT ? bdat_input(s, in) : decode(s, in);
     deliver_continue(s); /* a stream flows as its bytes come, not only when earlier ones have left */

@@ -104,6 +104,8 @@ static void continue_bdat(struct session *s)
     tx->bdat_under_way = true;
     backend_bdat(s->backend, piece.n, tx->accepted,
                  tx->accepted ? time_to_answer(s) : s->env->config->timeouts.south_block, s->env->now);
+    if (s->backend->state == BACKEND_BROKEN) /* without its command the chunk would run as commands */
+        chain_clear(&piece);
     chain_move(&s->wants.south.out, &piece);
 }
 
@@ -155,8 +157,8 @@ void delivered(struct session *s, const struct reply *south)
         env->accepted++;
         s->accepted++;
         s->junk = 0;
-        s->accept_unsent = true;
         say_reply(s, &north);
+        s->accept_unsent = !s->north_gone;
         log_transaction(s, s->north_gone ? "accepted, reply undeliverable" : "accepted", &north, south);
     } else {
         say_reply(s, &north);

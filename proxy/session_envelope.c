@@ -157,17 +157,24 @@ static bool is_over_recipient_limit(const struct session *s)
 /* RFC 5321 4.5.3.1.10: the sender keeps what was accepted and comes back with the rest; so this does not count as
  * an error, but a client that only goes on and on is cut.
  */
-static void refuse_too_many(struct session *s)
+static void refuse_for_later(struct session *s, const struct reply *reply, bool *is_said, const char *check,
+                             struct str reason)
 {
     enum { PATIENCE = 10 };
-    const struct reply reply = { 452, STR("4.5.3"), STR("Too many recipients") };
 
-    if (!s->tx->is_full) /* one line tells it all, however many follow */
-        log_refusal(s, &reply, "limits.recipients", STR("too many recipients"));
-    s->tx->is_full = true;
-    say_reply(s, &reply);
+    if (!*is_said) /* one line tells it all, however many follow */
+        log_refusal(s, reply, check, reason);
+    *is_said = true;
+    say_reply(s, reply);
     if (++s->tx->refused_recipients > PATIENCE * s->env->config->limits.recipients)
         leave_with(s, "4.7.0", "Too many recipients", "too many recipients");
+}
+
+static void refuse_too_many(struct session *s)
+{
+    const struct reply reply = { 452, STR("4.5.3"), STR("Too many recipients") };
+
+    refuse_for_later(s, &reply, &s->tx->is_full, "limits.recipients", STR("too many recipients"));
 }
 
 void do_rcpt(struct session *s, struct command *c, struct str line)
@@ -207,16 +214,12 @@ void rcpt_failed(struct session *s)
     refuse_reply(s, &reply, s->tx->doom.check, str_of(s->tx->doom.reason));
 }
 
-/* The sender comes back with this recipient in a transaction of its own, as RFC 5321 4.5.3.1.10 has it; no error
- * of its.
- */
+/* The sender comes back with this recipient in a transaction of its own. */
 static void refuse_other_route(struct session *s)
 {
     const struct reply reply = { 452, STR("4.5.3"), STR("Recipient goes to another server, send separately") };
 
-    s->tx->refused_recipients++;
-    log_refusal(s, &reply, "route", STR("one mail server per transaction"));
-    say_reply(s, &reply);
+    refuse_for_later(s, &reply, &s->tx->is_divided, "route", STR("one mail server per transaction"));
 }
 
 void rcpt_judged(struct session *s, const struct verdict *v)
@@ -269,7 +272,7 @@ static unsigned mail_parameters(const struct session *s)
 
     if (s->backend->caps.bits & CAP_SIZE)
         use |= HAS_SIZE;
-    if (s->backend->caps.bits & CAP_8BITMIME)
+    if ((s->backend->caps.bits & CAP_8BITMIME) || s->tx->mail.mail.body == BODY_BINARYMIME) /* caps_used has looked */
         use |= HAS_BODY;
     if (s->is_authenticated)
         use |= HAS_AUTH;

@@ -10,7 +10,8 @@ struct str session_id(const struct session *s)
 }
 
 /* A reply that cannot be printed for want of memory must not leave the client waiting or guessing: the connection is reset,
- * which every client takes for "try again".
+ * which every client takes for "try again". The session itself goes on until its event is over (settle), and a message whose
+ * end was read is finished (X1): callers still need their transaction.
  */
 static void put_reply(struct session *s, const struct reply *reply)
 {
@@ -25,7 +26,7 @@ static void put_reply(struct session *s, const struct reply *reply)
         return;
     s->north_gone = true;
     s->wants.north.end = LEG_RESET;
-    leave(s, "out of memory");
+    snprintf(s->end_reason, sizeof s->end_reason, "out of memory");
 }
 
 void say(struct session *s, int code, const char *enhanced, const char *text)
@@ -104,7 +105,8 @@ void leave(struct session *s, const char *reason)
     if (s->wait == WAIT_NOTHING)
         return;
     s->wait = WAIT_NOTHING;
-    s->end_reason = reason;
+    if (s->end_reason[0] == '\0')
+        snprintf(s->end_reason, sizeof s->end_reason, "%s", reason);
     if (s->wants.north.end == LEG_OPEN)
         s->wants.north.end = LEG_CLOSE;
     transaction_drop(s);
@@ -180,7 +182,7 @@ void log_connection(struct session *s)
     log_num(log, "transactions", s->transactions);
     log_num(log, "accepted", s->accepted);
     log_num(log, "errors", s->errors);
-    log_text(log, "end", s->end_reason != NULL ? s->end_reason : "dropped");
+    log_text(log, "end", s->end_reason[0] != '\0' ? s->end_reason : "dropped");
     log_num(log, "ms", (int64_t)(s->env->now - s->begun_at));
     log_end(log);
 }

@@ -68,6 +68,8 @@ void south_drop(struct session *s, enum leg_end how)
 {
     if (s->backend == NULL)
         return;
+    if (s->is_authenticated) /* a new connection is not: the back end would refuse for good what is ours to repair */
+        s->draining = true;
     if (how == LEG_CLOSE && s->backend->state == BACKEND_READY && s->backend->asked_n == 0)
         chain_put(&s->wants.south.out, &s->env->control, STR("QUIT\r\n"), CHAIN_FORCE);
     if (how == LEG_RESET)
@@ -108,13 +110,21 @@ static void on_opened(struct session *s)
     go_on(s);
 }
 
-/* A server that answers, but not as it should, is up; one client's refusal must not close the door to all others. */
+/* A server that answers, but not as it should, is up; one client's refusal must not close the door to all others. One that
+ * is told who the client is may hang up on this one without a word: whether it is down then is for the probes to say.
+ */
+static bool is_about_client(const struct backend *b)
+{
+    return b->was_reply || (b->connected && b->route->client_info != CLIENT_INFO_NONE);
+}
+
 static void on_unusable(struct session *s)
 {
     struct server *server = servers_find(s->env->servers, s->route, s->backend->server);
     const struct route *route = s->route;
 
-    if (!s->backend->was_reply && servers_down(server, s->backend->why, s->env->now, s->env->config->timeouts.probe))
+    if (!is_about_client(s->backend) &&
+        servers_down(server, s->backend->why, s->env->now, s->env->config->timeouts.probe))
         log_server(s, LOG_WARN, "backend_down", server);
     if (s->pending == PENDING_NONE)
         south_drop(s, LEG_RESET);
@@ -169,8 +179,6 @@ static void on_lost(struct session *s)
     log_text(s->env->log, "reason", why);
     log_end(s->env->log);
     south_drop(s, LEG_RESET);
-    if (s->is_authenticated) /* what allowed this session to relay is gone with the connection */
-        s->draining = true;
     if (is_ended)
         outcome_unknown(s, why);
     else if (s->pending == PENDING_AUTH)

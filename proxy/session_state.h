@@ -65,7 +65,8 @@ struct transaction {
     size_t first_rcpt_n;
     uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
-    bool is_full; /* a recipient above the limit was refused */
+    bool is_full;    /* a recipient above the limit was refused */
+    bool is_divided; /* a recipient of another route was refused */
     const struct route *route;
     bool mail_sent; /* MAIL is under way or accepted at the back end */
     bool mail_accepted;
@@ -125,7 +126,7 @@ struct session {
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
-    const char *end_reason;
+    char end_reason[100]; /* a copy: what a stream says of its failure goes with the stream */
 };
 
 /* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end

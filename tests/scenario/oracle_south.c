@@ -34,8 +34,11 @@ static void judge_parameter(struct oracle *o, struct str parameter)
 {
     struct str name = str_from(parameter.p, str_find(parameter, '='));
 
-    if (str_eq(parameter, STR("BODY=BINARYMIME")) && !is_offered(o, "BINARYMIME"))
-        oracle_object(o, "A-8: BODY=BINARYMIME south, not offered");
+    if (str_eq(parameter, STR("BODY=BINARYMIME"))) {
+        if (!is_offered(o, "BINARYMIME"))
+            oracle_object(o, "A-8: BODY=BINARYMIME south, not offered");
+        return;
+    }
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         if (!str_eq(name, str_of(parameters[i].parameter)))
             continue;

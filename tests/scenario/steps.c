@@ -566,6 +566,18 @@ static void new_session(struct play *p, struct str rest)
     world_new_session(&p->world);
 }
 
+/* Other sessions of the worker take message memory, or (0) give it back. */
+static void others_hold(struct play *p, struct str text)
+{
+    struct pool *pool = &p->world.env->messages;
+    unsigned long long n = 0;
+
+    if (!take_number(&text, &n))
+        fail(p, "how many octets?");
+    pool->used = pool->used - p->others_hold + (size_t)n;
+    p->others_hold = (size_t)n;
+}
+
 static void pause_here(struct play *p, struct str rest)
 {
     (void)p;
@@ -792,6 +804,7 @@ static const struct row {
     { "pause", EVENT, pause_here, NULL, NULL },
     { "drain", EVENT, drain, NULL, NULL },
     { "new session", EVENT, new_session, NULL, NULL },
+    { "others hold", EVENT, others_hold, NULL, NULL },
     { "north is", LOOK, NULL, north, wire_is },
     { "south is", LOOK, NULL, south, wire_is },
     { "session is over", LOOK, session_is_over_now, NULL, NULL },

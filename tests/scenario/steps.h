@@ -33,6 +33,7 @@ struct play {
     size_t n_seen, s_seen; /* octets of `sent` that were expected */
     size_t n_told, s_told; /* of `sent` already in the transcript */
     struct bytes reply;    /* the last reply taken by "<*" */
+    size_t others_hold;    /* of the message pool */
     bool started;
     bool whole;        /* the script's segments mean something: no cuts */
     bool south_varies; /* S need not be the same in every run */

@@ -216,7 +216,12 @@ static void lose(struct world *w, struct wire *wire, const char *why)
     bytes_clear(&wire->in);
     if (wire == &w->north) {
         oracle_north_gone(&w->oracle);
-        IN_PRODUCT(session_north_gone(w->session, why));
+        char *own = strdup(why); /* good for this event only, as stream_why() is */
+
+        if (own == NULL)
+            abort();
+        IN_PRODUCT(session_north_gone(w->session, own));
+        free(own);
     } else {
         oracle_south_end(&w->oracle);
         IN_PRODUCT(session_south_failed(w->session, why));
@@ -299,6 +304,9 @@ static size_t offer_to(struct world *w, bool north, struct str in)
     size_t used = 0;
 
     memcpy(copy, in.p, in.n);
+    /* Spare chunks may all be in use by other sessions of a worker: every reply and command may fail for memory. */
+    pool_free(&w->env->messages);
+    pool_free(&w->env->control);
     if (north)
         IN_PRODUCT(used = session_north_input(w->session, exact));
     else
