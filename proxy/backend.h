@@ -90,7 +90,7 @@ struct backend {
     enum backend_ask asked[BACKEND_ASKED_MAX];
     unsigned asked_n;
     uint64_t deadline; /* ms; UINT64_MAX: none */
-    bool connected; /* TCP is; what goes wrong from here on may be meant for this client */
+    bool connected;    /* TCP is; what goes wrong from here on may be meant for this client */
     bool tls_done, xclient_done;
     bool start_tls;      /* one-shot for the owner: begin the handshake, `out` is empty */
     bool in_transaction; /* MAIL was given and its transaction has not ended: backend_reset is due */

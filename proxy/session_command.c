@@ -151,6 +151,7 @@ static void do_hello(struct session *s, struct command *c, struct str line)
     memcpy(helo, c->argument.p, c->argument.n);
     s->helo = helo;
     s->helo_n = c->argument.n;
+    s->client_facts.helo = str_from(helo, s->helo_n);
     s->is_esmtp = c->verb == VERB_EHLO;
     s->offered = 0;
     judge(s, AT_HELO);
@@ -314,7 +315,7 @@ void on_command_line(struct session *s, struct str line, bool more_follows)
     await_client(s, WAIT_COMMAND);
     if (is_too_long(s, &c, line)) {
         refuse(s, 500, "5.5.2", "Line too long", "limits.command_line", STR("command line too long"));
-    } else if (error != COMMAND_OK && c.verb == VERB_BDAT) {
+    } else if (error != COMMAND_OK && str_istarts(line, STR("BDAT"))) {
         refuse_parse_error(s, error, c.verb, line); /* without its size the octets that follow would run as commands */
         leave(s, "malformed BDAT");
     } else if (error != COMMAND_OK) {

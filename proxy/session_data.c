@@ -296,8 +296,9 @@ static void received(struct session *s)
 void end_judged(struct session *s, const struct verdict *v)
 {
     s->wait = WAIT_END;
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT)
         doom_verdict(s, v);
+    if (s->tx->doom.is_set) { /* or the back end was lost while answers were awaited */
         finish_refused(s);
     } else {
         s->tx->accepted = true;
@@ -338,8 +339,9 @@ static void extend_time(struct session *s, size_t n)
 {
     const struct config *config = s->env->config;
     uint64_t cap = s->env->now + config->timeouts.data_cap;
+    uint64_t before = s->tx != NULL ? s->tx->wire_bytes : 0; /* so that single octets add up */
 
-    s->wait_deadline += n * 1000 / config->min_data_rate;
+    s->wait_deadline += (before + n) * 1000 / config->min_data_rate - before * 1000 / config->min_data_rate;
     if (s->wait_deadline > cap)
         s->wait_deadline = cap;
 }

@@ -10,9 +10,17 @@ void line_init(struct line_reader *r, size_t max)
     *r = (struct line_reader){ .max = max };
 }
 
+/* What was held may have been a password (AUTH). */
+static void free_held(struct line_reader *r)
+{
+    if (r->held != NULL)
+        explicit_bzero(r->held, r->held_size);
+    free(r->held);
+}
+
 void line_free(struct line_reader *r)
 {
-    free(r->held);
+    free_held(r);
     line_init(r, r->max);
 }
 
@@ -40,7 +48,7 @@ static size_t find_line_end(const struct line_reader *r, struct str in)
 /* `n` octets of the line have been read and none is kept. */
 static void swallow(struct line_reader *r, size_t n, char last)
 {
-    free(r->held);
+    free_held(r);
     r->held = NULL;
     r->held_n = r->held_size = 0;
     r->swallowed = n;
