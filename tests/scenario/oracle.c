@@ -326,10 +326,13 @@ static void south_broken(void *owner, const char *why)
 
 static const struct heard south_heard = { south_line, south_end_of_data, south_reply_line, south_reply, south_broken };
 
-/* P-3, P-6: a connection needs a recipient or an AUTH that waits for its answer. */
+/* P-3, P-6: a connection needs a recipient or an AUTH that waits for its answer. Commands sent without waiting for the end
+ * of an AUTH exchange stand unread here until its answer is on the wire: one of them may be such a recipient.
+ */
 void oracle_south_open(struct oracle *o)
 {
-    bool called_for = conversation_awaits_any(&o->n, AWAIT_RCPT) || conversation_awaits_any(&o->n, AWAIT_AUTH);
+    bool called_for = conversation_awaits_any(&o->n, AWAIT_RCPT) || conversation_awaits_any(&o->n, AWAIT_AUTH) ||
+                      bytes_all(&o->n.commands).n > 0;
 
     oracle_south_end(o);
     if (!called_for && !o->rules->north_stalls)
