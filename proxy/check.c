@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "setup.h"
 
@@ -9,7 +10,7 @@ int check_file(const char *path)
     struct setup setup;
 
     if (!setup_load(&setup, path, stderr))
-        return EX_CONFIG_;
+        return EX_CONFIG;
     config_print(setup.config, stdout);
     printf("\n");
     config_prove_memory(setup.config, stdout);

@@ -17,12 +17,9 @@ enum {
     CONFIG_LISTENERS_MAX = 32,
     CONFIG_ROUTES_MAX = 256,
     CONFIG_CERTIFICATES_MAX = 32,
-    CONFIG_SERVERS_MAX = 8,         /* per route */
-    CONFIG_LINE_MAX = 4096,         /* octets of an ini line; a longer one is an error, never cut */
-    CONFIG_COMMAND_LINE_MAX = 4096, /* limits.command_line at most; the session has room for as much */
-    EX_USAGE_ = 64,
-    EX_DATA_ = 65,
-    EX_CONFIG_ = 78
+    CONFIG_SERVERS_MAX = 8,        /* per route */
+    CONFIG_LINE_MAX = 4096,        /* octets of an ini line; a longer one is an error, never cut */
+    CONFIG_COMMAND_LINE_MAX = 4096 /* limits.command_line at most; the session has room for as much */
 };
 
 enum listen_tls { LISTEN_TLS_OFF, LISTEN_TLS_STARTTLS, LISTEN_TLS_IMPLICIT };

@@ -343,7 +343,7 @@ static void raise_descriptor_limit(const struct supervisor *s)
 static int prepare(struct supervisor *s)
 {
     if (!setup_load(&s->setup, s->path, stderr))
-        return EX_CONFIG_;
+        return EX_CONFIG;
     s->workers = (unsigned)s->setup.config->workers;
     s->counts = counts_new(s->setup.config->limits.sessions);
     if (s->counts == NULL || !open_log(s, s->setup.config)) {

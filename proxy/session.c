@@ -161,7 +161,7 @@ static void settle(struct session *s)
         leave_with(s, "4.3.2", "Service shutting down, try again", "drained");
     if ((waits_for_client(s) && s->north_ended && may_read(s)) ||
         ((waits_for_client(s) || s->wait == WAIT_TLS) && s->north_gone))
-        client_left(s, "closed by client");
+        leave(s, "closed by client");
     if (s->backend != NULL && s->backend->state == BACKEND_CLOSED)
         south_drop(s, LEG_CLOSE);
     s->wants.north.read = may_read(s) && !s->north_ended;
@@ -175,11 +175,6 @@ static void settle(struct session *s)
 }
 
 /* ---- north ---- */
-
-void client_left(struct session *s, const char *why)
-{
-    leave(s, why);
-}
 
 /* Bytes of another protocol, a TLS hello above all, never grow into a command line (ATTACKS B04). */
 static bool is_no_smtp(const struct session *s, struct str in)
@@ -245,7 +240,7 @@ void session_north_end(struct session *s)
 {
     s->north_ended = true;
     if (s->wait == WAIT_TLS)
-        client_left(s, "closed in TLS handshake");
+        leave(s, "closed in TLS handshake");
     settle(s);
 }
 
@@ -264,7 +259,7 @@ void session_north_gone(struct session *s, const char *why)
         s->accept_unsent = false;
     }
     if (s->wait != WAIT_END && !(s->tx != NULL && s->tx->received && s->wait == WAIT_VERDICT))
-        client_left(s, why);
+        leave(s, why);
     settle(s);
 }
 
@@ -395,6 +390,6 @@ void session_drain(struct session *s)
 {
     s->draining = true;
     if (s->wait == WAIT_TLS)
-        client_left(s, "drained");
+        leave(s, "drained");
     settle(s);
 }

@@ -157,7 +157,6 @@ void log_connection(struct session *);
 /* ---- session.c ---- */
 /* Waits for the client: a command line, a line of AUTH, or message bytes. The time it has starts now. */
 void await_client(struct session *, enum wait);
-void client_left(struct session *, const char *why);
 
 /* ---- session_command.c ---- */
 void session_greet(struct session *);
