@@ -299,13 +299,10 @@ void session_south_connected(struct session *s)
     settle(s);
 }
 
-void session_south_secured(struct session *s, const struct tls_facts *tls)
+void session_south_secured(struct session *s)
 {
-    if (s->backend != NULL) {
-        s->south_is_tls = true;
-        s->south_tls = *tls;
+    if (s->backend != NULL)
         on_south(s, backend_secured(s->backend, s->env->now));
-    }
     settle(s);
 }
 

@@ -67,7 +67,7 @@ struct session_wants {
     bool open_south; /* one-shot: connect to `target` of `route`; the driver clears it */
     const struct endpoint *target;
     const struct route *route;
-    bool ask;          /* one-shot: the questions in session_questions() need answers */
+    bool ask;          /* one-shot: the questions in session_facts() need answers */
     uint64_t deadline; /* ms; UINT64_MAX: none */
 };
 
@@ -88,7 +88,7 @@ void session_north_written(struct session *); /* `out` got shorter */
 
 /* South. */
 void session_south_connected(struct session *);
-void session_south_secured(struct session *, const struct tls_facts *);
+void session_south_secured(struct session *);
 void session_south_failed(struct session *, const char *why); /* connect, TLS, read or write error, FIN */
 void session_south_short(struct session *, const char *why);  /* not opened, for want of something of ours */
 size_t session_south_input(struct session *, struct str in);

@@ -206,17 +206,23 @@ static void do_vrfy(struct session *s, struct command *c, struct str line)
     count_junk(s);
 }
 
+/* As much of a line as the log needs. */
+static struct str start_of(struct str line, size_t max)
+{
+    return str_from(line.p, line.n < max ? line.n : max);
+}
+
 static void do_unwanted(struct session *s, struct command *c, struct str line)
 {
     (void)c;
-    refuse(s, 502, "5.5.1", "Command not implemented", "command", str_from(line.p, line.n < 40 ? line.n : 40));
+    refuse(s, 502, "5.5.1", "Command not implemented", "command", start_of(line, 40));
     count_junk(s);
 }
 
 static void do_foreign(struct session *s, struct command *c, struct str line)
 {
     (void)c;
-    refuse(s, 521, "5.5.1", "This is an SMTP server", "protocol", str_from(line.p, line.n < 40 ? line.n : 40));
+    refuse(s, 521, "5.5.1", "This is an SMTP server", "protocol", start_of(line, 40));
     leave(s, "another protocol");
 }
 
@@ -264,7 +270,7 @@ static struct str shown(enum verb verb, struct str line)
 {
     if (verb == VERB_AUTH)
         return STR("AUTH, malformed");
-    return str_from(line.p, line.n < 200 ? line.n : 200);
+    return start_of(line, 200);
 }
 
 static void refuse_parse_error(struct session *s, enum command_error error, enum verb verb, struct str line)
@@ -273,7 +279,7 @@ static void refuse_parse_error(struct session *s, enum command_error error, enum
     bool is_private = line.n > 0 && ascii_lower(line.p[0]) == 'x'; /* XCLIENT, XFORWARD...: known, never from outside */
 
     if (error == COMMAND_UNKNOWN && is_private)
-        refuse(s, 502, "5.5.1", "Command not implemented", "command", str_from(line.p, line.n < 40 ? line.n : 40));
+        refuse(s, 502, "5.5.1", "Command not implemented", "command", start_of(line, 40));
     else
         refuse(s, reply->code, reply->enhanced, reply->text, "syntax", shown(verb, line));
     if (error == COMMAND_UNKNOWN)

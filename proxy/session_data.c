@@ -193,10 +193,9 @@ static void check_header(struct session *s)
 {
     struct transaction *tx = s->tx;
 
-    tx->hops = trace_hops(message_header(&tx->message));
     if (begins_with_fold(&tx->message)) {
         doom(s, 550, "5.6.0", "Message begins with a continuation line", "framing", "first line starts with a blank");
-    } else if (tx->hops > s->env->config->limits.hops) { /* RFC 5321 6.3 */
+    } else if (trace_hops(message_header(&tx->message)) > s->env->config->limits.hops) { /* RFC 5321 6.3 */
         doom(s, 554, "5.4.6", "Too many hops, this message is in a loop", "limits.hops", "too many Received fields");
     } else {
         judge(s, AT_HEADERS);

@@ -43,12 +43,14 @@ static bool put_front(struct session *s, struct chain *out)
 {
     struct transaction *tx = s->tx;
     char id[SESSION_ID_MAX + 16], received[TRACE_MAX];
-    struct trace trace = trace_of(s, id, sizeof id);
-    size_t n = trace_received(&trace, received);
+    struct trace trace;
+    size_t n;
 
     if (tx->front_sent)
         return true;
     tx->front_sent = true;
+    trace = trace_of(s, id, sizeof id);
+    n = trace_received(&trace, received);
     message_header_leaves(&tx->message);
     return chain_put(out, &s->env->messages, str_from(received, n), CHAIN_FORCE) &&
            trace_put_header(message_header(&tx->message), s->env->config->authserv_id, tx->message.is_raw, out,

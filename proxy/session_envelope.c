@@ -279,7 +279,7 @@ static unsigned mail_parameters(const struct session *s)
     return use;
 }
 
-static void send_rcpt(struct session *s)
+void rcpt_send(struct session *s)
 {
     backend_rcpt(s->backend, &s->tx->rcpt.rcpt, HAS_NOTIFY | HAS_ORCPT, s->env->now);
 }
@@ -293,12 +293,12 @@ void rcpt_continue(struct session *s)
              "this back end does not offer what EHLO promised");
         rcpt_failed(s);
     } else if (tx->mail_sent) {
-        send_rcpt(s);
+        rcpt_send(s);
     } else {
         tx->mail_sent = true;
         backend_mail(s->backend, &tx->mail.mail, mail_parameters(s), s->env->now);
         if (s->backend->caps.bits & CAP_PIPELINING)
-            send_rcpt(s);
+            rcpt_send(s);
     }
 }
 

@@ -54,7 +54,6 @@ void south_open(struct session *s, const struct route *route, size_t from)
         return;
     }
     s->route = route;
-    s->south_is_tls = false;
     s->client_facts =
         (struct backend_client){ s->peer.client, s->peer.server, str_from(s->helo, s->helo_n), s->is_esmtp };
     backend_open(s->backend, s->env->config, route, server->endpoint, &s->client_facts, &s->wants.south.out,
@@ -194,9 +193,8 @@ static void on_mail_reply(struct session *s)
     if (s->tx == NULL)
         return;
     if (s->backend->reply.code / 100 == 2) {
-        s->tx->mail_accepted = true;
         if (!(s->backend->caps.bits & CAP_PIPELINING))
-            backend_rcpt(s->backend, &s->tx->rcpt.rcpt, HAS_NOTIFY | HAS_ORCPT, s->env->now);
+            rcpt_send(s);
         return;
     }
     doom_with(s, &s->backend->reply);

@@ -47,7 +47,6 @@ enum flow {
 /* A reply kept for later: it stands for every answer this transaction still gives (X4, X5, F-3). */
 struct doom {
     bool is_set;
-    bool is_backend; /* the back end's own words */
     int code;
     char enhanced[12];
     char text[REPLY_TEXT_MAX / 4];
@@ -68,8 +67,7 @@ struct transaction {
     bool is_full;    /* a recipient above the limit was refused */
     bool is_divided; /* a recipient of another route was refused */
     const struct route *route;
-    bool mail_sent; /* MAIL is under way or accepted at the back end */
-    bool mail_accepted;
+    bool mail_sent;     /* MAIL is under way or accepted at the back end */
     bool used_bdat;     /* the message comes by BDAT */
     uint64_t bdat_left; /* octets of the current chunk still to come */
     bool bdat_last;
@@ -86,7 +84,7 @@ struct transaction {
     uint64_t received_at; /* ms, of the end of data */
     uint64_t begun_at;    /* ms */
     struct doom doom;
-    unsigned hops, removed_results;
+    unsigned removed_results;
 };
 
 struct facts_room;
@@ -121,8 +119,7 @@ struct session {
     bool accept_unsent; /* the 250 of a message has not been written out yet (X1) */
     char *auth_line;    /* an AUTH command waiting for the back end */
     size_t auth_line_n;
-    struct tls_facts tls, south_tls;
-    bool south_is_tls;
+    struct tls_facts tls;
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
@@ -180,6 +177,7 @@ void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
 void rcpt_continue(struct session *); /* the back end is open: MAIL if due, and RCPT */
+void rcpt_send(struct session *);     /* RCPT alone: MAIL is accepted or under way */
 void rcpt_failed(struct session *);   /* the transaction is doomed; answer the pending RCPT */
 
 /* ---- session_south.c ---- */

@@ -218,12 +218,10 @@ static void south_gone(struct connection *c, const char *why, void end(struct st
 
 static void south_event(struct connection *c, enum stream_event event)
 {
-    struct tls_facts facts;
-
     if (event == STREAM_CONNECTED)
         session_south_connected(c->session);
-    else if (event == STREAM_SECURED && stream_tls_facts(c->south, &facts))
-        session_south_secured(c->session, &facts);
+    else if (event == STREAM_SECURED)
+        session_south_secured(c->session);
     else if (event == STREAM_WRITTEN)
         session_south_written(c->session);
     else if (event == STREAM_END)

@@ -483,7 +483,7 @@ void world_secured(struct world *w, struct wire *wire)
         IN_PRODUCT(session_north_secured(w->session, &facts));
     } else {
         oracle_south_tls(&w->oracle);
-        IN_PRODUCT(session_south_secured(w->session, &facts));
+        IN_PRODUCT(session_south_secured(w->session));
     }
     settle(w);
 }
