@@ -104,7 +104,7 @@ static void run(struct pass *pass)
 
     pass_find(pass, &check_relay, result, reason);
     if (judgement->code != 0 && permitted == NULL)
-        pass_refuse(pass, &check_relay, judgement->code, judgement->enhanced, judgement->text, reason);
+        pass_refuse(pass, &check_relay, judgement->code, judgement->enhanced, str_of(judgement->text), reason);
 }
 
 #define RELAY(field) offsetof(struct policy, relay.field)

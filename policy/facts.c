@@ -3,8 +3,8 @@
 #include <stdint.h>
 
 static const char *const ask_names[ASK_KINDS] = {
-    [ASK_TXT] = "TXT", [ASK_A] = "A",     [ASK_AAAA] = "AAAA", [ASK_MX] = "MX",
-    [ASK_PTR] = "PTR", [ASK_GEO] = "GEO", [ASK_RATE] = "RATE", [ASK_SIG] = "SIG",
+    [ASK_TXT] = "TXT", [ASK_A] = "A",       [ASK_AAAA] = "AAAA", [ASK_MX] = "MX",     [ASK_PTR] = "PTR",
+    [ASK_GEO] = "GEO", [ASK_RATE] = "RATE", [ASK_SIG] = "SIG",   [ASK_BODY] = "BODY", [ASK_PAST] = "PAST",
 };
 
 enum { FACT_STATES = FACT_LIMIT + 1 };

@@ -31,7 +31,10 @@ enum ask {
     ASK_PTR,  /* key: the reverse name */
     ASK_GEO,  /* key: an address; values: country, continent, ASN */
     ASK_RATE, /* key: bucket and subject; value: units used */
-    ASK_SIG,  /* key: names a signature of this message; value: result */
+    ASK_SIG,  /* key: names a signature of this message, "dkim 1"; value: "pass" or "fail" */
+    ASK_BODY, /* key: body_hash_name(), "relaxed" or "simple 100"; values: SHA-256 in base64, octets of the whole
+               * canonical body. Given with the end of the message, never looked up. */
+    ASK_PAST, /* key: dkim_past_key(); value: "fail" when a body that was streamed under this signature contradicted it */
     ASK_KINDS
 };
 
@@ -55,6 +58,9 @@ struct fact {
     size_t n;
     const struct str *value;
 };
+
+/* The room of one transaction: the same wherever verdicts must agree (run, explain, replay). */
+enum { FACTS_ROOM_MAX = 256, FACTS_ROOM_BYTES = 32768, FACT_BYTES_MAX = 8192 /* of one answer; more reads LIMIT */ };
 
 struct facts {
     struct arena arena;

@@ -2,7 +2,7 @@
 
 /* The order of judgement: of two checks that would refuse, the one further up gives the reply. */
 const struct check *const policy_checks[] = {
-    &check_relay,
+    &check_relay, &check_author, &check_spf, &check_dkim, &check_arc, &check_dmarc, &check_spf_alone,
 };
 const size_t policy_checks_n = sizeof policy_checks / sizeof *policy_checks;
 
@@ -32,10 +32,10 @@ const char *action_name(enum action action)
 
 /* ---- one pass ---- */
 
-static void set_verdict(struct outcome *outcome, enum action action, int code, const char *enhanced, const char *text)
+static void set_verdict(struct outcome *outcome, enum action action, int code, const char *enhanced, struct str text)
 {
     outcome->verdict = (struct verdict){
-        .action = action, .code = code, .enhanced = enhanced, .text = str_of(text), .check = "", .reason = STR_INIT("")
+        .action = action, .code = code, .enhanced = enhanced, .text = text, .check = "", .reason = STR_INIT("")
     };
 }
 
@@ -43,8 +43,9 @@ static void set_verdict(struct outcome *outcome, enum action action, int code, c
 static void outcome_clear(struct outcome *outcome)
 {
     outcome->decided = false;
-    outcome->questions = outcome->findings = outcome->effects = 0;
-    set_verdict(outcome, ACTION_ACCEPT, 0, "", "");
+    outcome->questions = outcome->findings = outcome->effects = outcome->jobs = 0;
+    outcome->auth = (struct authentication){ 0 };
+    set_verdict(outcome, ACTION_ACCEPT, 0, "", STR(""));
 }
 
 /* Runs the checks of this stage up to the first certain refusal. True when none of those before it is
@@ -81,11 +82,11 @@ void policy_evaluate_with(const struct check *const *table, size_t n, const stru
 
     outcome_clear(outcome);
     outcome->decided = run_checks(table, n, &pass);
-    if (outcome->decided) {
-        outcome->questions = 0; /* a check may have asked on after its refusal */
-    } else {
-        set_verdict(outcome, ACTION_TEMPFAIL, 451, "4.3.0", "Not decided yet");
+    if (!outcome->decided) {
+        set_verdict(outcome, ACTION_TEMPFAIL, 451, "4.3.0", STR("Not decided yet"));
         outcome->effects = 0;
+    } else if (pass.refused) { /* what was looked ahead for, or asked on behind the refusal, is of no use */
+        outcome->questions = outcome->jobs = 0;
     }
 }
 
@@ -136,6 +137,28 @@ const struct fact *pass_ask(struct pass *pass, enum ask kind, struct str key)
     return NULL;
 }
 
+const struct fact *pass_verify(struct pass *pass, struct str key, struct signature_job **job)
+{
+    struct outcome *outcome = pass->outcome;
+    size_t questions = outcome->questions;
+    const struct fact *fact = pass_ask(pass, ASK_SIG, key);
+
+    *job = NULL;
+    if (fact != NULL || outcome->questions == questions)
+        return fact;
+    outcome->questions--; /* it goes out as a job */
+    if (outcome->jobs < OUTCOME_JOBS_MAX) {
+        *job = &outcome->job[outcome->jobs++];
+        **job = (struct signature_job){ .name = outcome->question[outcome->questions].key };
+    }
+    return NULL;
+}
+
+void pass_look_ahead(struct pass *pass)
+{
+    pass->pending = false;
+}
+
 void pass_find(struct pass *pass, const struct check *check, const char *result, struct str detail)
 {
     struct outcome *outcome = pass->outcome;
@@ -152,7 +175,7 @@ void pass_effect(struct pass *pass, enum ask kind, struct str key, uint64_t unit
         outcome->effect[outcome->effects++] = (struct effect){ kind, key, units };
 }
 
-void pass_refuse(struct pass *pass, const struct check *check, int code, const char *enhanced, const char *text,
+void pass_refuse(struct pass *pass, const struct check *check, int code, const char *enhanced, struct str text,
                  struct str reason)
 {
     if (pass->pending || pass->refused)
@@ -161,4 +184,15 @@ void pass_refuse(struct pass *pass, const struct check *check, int code, const c
     set_verdict(pass->outcome, code < 500 ? ACTION_TEMPFAIL : ACTION_REJECT, code, enhanced, text);
     pass->outcome->verdict.check = check->name;
     pass->outcome->verdict.reason = reason;
+}
+
+void pass_quarantine(struct pass *pass, const struct check *check, struct str reason)
+{
+    struct verdict *verdict = &pass->outcome->verdict;
+
+    if (pass->pending || pass->refused || verdict->action != ACTION_ACCEPT)
+        return;
+    *verdict = (struct verdict){
+        .action = ACTION_QUARANTINE, .enhanced = "", .text = STR_INIT(""), .check = check->name, .reason = reason
+    };
 }

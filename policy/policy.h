@@ -16,9 +16,11 @@
 
 #include "address.h"
 #include "arena.h"
+#include "authentication.h"
 #include "facts.h"
 #include "option.h"
 #include "path.h"
+#include "signature.h"
 
 enum stage { AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_HEADERS, AT_END, STAGES };
 
@@ -31,8 +33,63 @@ struct relay_policy {
     bool allow_percent;           /* '%', '!' or a quoted '@' in local parts (P-2) */
 };
 
+/* What becomes of a temporary error of an authentication method that a refusal could hang on (ORACLE P-8). */
+enum on_temperror { TEMPERROR_TEMPFAIL, TEMPERROR_RECORD };
+
+/* SPF "fail" where it stands alone. RFC 7208 8.4 leaves it to the receiver; RFC 9989 advises against deciding before
+ * DMARC was asked.
+ */
+enum on_spf_fail {
+    SPF_FAIL_RECORD,        /* never refuse for it alone */
+    SPF_FAIL_WITHOUT_DMARC, /* refuse unless the author domain has a DMARC record, which then decides */
+    SPF_FAIL_REJECT         /* refuse at RCPT */
+};
+
+struct spf_policy {
+    int fail;      /* enum on_spf_fail */
+    int temperror; /* enum on_temperror */
+    bool permerror_rejects;
+    bool explanation;         /* fetch exp= (RFC 7208 6.2) and put it into the reply */
+    bool received_spf;        /* write Received-SPF (RFC 7208 9.1) beside Authentication-Results */
+    struct network_list skip; /* clients whose SPF says nothing: our own forwarders and secondary MXs */
+};
+
+struct dkim_policy {
+    uint64_t signatures; /* verified per message, at most DKIM_SIGNATURES_MAX */
+    uint64_t min_bits;   /* of an RSA key, RFC 8301 3.2 */
+    bool accept_partial; /* l= shorter than the body counts for DMARC */
+};
+
+struct arc_policy {
+    struct domain_set trusted_sealers;
+};
+
+enum dmarc_mode { DMARC_OFF, DMARC_MONITOR, DMARC_ENFORCE };
+enum on_quarantine { QUARANTINE_TAG, QUARANTINE_REDIRECT, QUARANTINE_REJECT };
+
+struct dmarc_policy {
+    int mode;                                                        /* enum dmarc_mode, for domains not listed below */
+    struct domain_set off_domains, monitor_domains, enforce_domains; /* author domains */
+    int quarantine;                                                  /* enum on_quarantine */
+    struct str quarantine_mailbox;                                   /* for QUARANTINE_REDIRECT */
+    int temperror;                                                   /* enum on_temperror */
+    struct network_list forwarders; /* clients that forward for our users: a fail is overridden */
+    struct domain_set lists;        /* mailing lists: the same for mail that one of these domains authenticates */
+};
+
+struct author_policy {
+    bool strict; /* refuse what has no author domain, several, or an ambiguous one (ATTACKS E) */
+};
+
 struct policy {
+    struct str hostname;    /* of the gateway: %{r} of SPF macros, "receiver" */
+    struct str authserv_id; /* RFC 8601 2.5 */
     struct relay_policy relay;
+    struct author_policy author;
+    struct spf_policy spf;
+    struct dkim_policy dkim;
+    struct arc_policy arc;
+    struct dmarc_policy dmarc;
 };
 
 /* What the session knows at this stage. Fields of later stages are zero. */
@@ -46,6 +103,7 @@ struct envelope {
     const struct path *mail_from; /* NULL before MAIL */
     const struct path *rcpt;      /* the recipient judged AT_RCPT, else NULL */
     size_t rcpt_accepted;         /* recipients accepted so far in this transaction */
+    bool only_postmaster;         /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
     uint64_t declared_size;       /* SIZE=, 0 when absent */
     int64_t now;                  /* seconds since the epoch */
 };
@@ -87,12 +145,19 @@ struct effect {
 /* How much one pass can hand out. A question that does not fit waits for a later pass: the ones before it are
  * in the facts by then. Findings and effects that do not fit are dropped.
  */
-enum { OUTCOME_QUESTIONS_MAX = 64, OUTCOME_FINDINGS_MAX = 64, OUTCOME_EFFECTS_MAX = 16 };
+enum { OUTCOME_QUESTIONS_MAX = 64, OUTCOME_FINDINGS_MAX = 64, OUTCOME_EFFECTS_MAX = 16, OUTCOME_JOBS_MAX = 64 };
 
+/* A decided outcome may have questions, too: of checks that look ahead (pass_look_ahead). They are worth asking now,
+ * and nobody waits for them. A refusal has none.
+ */
 struct outcome {
     bool decided;
     struct verdict verdict;
-    struct question question[OUTCOME_QUESTIONS_MAX]; /* each once, and none that facts_ask() was told already */
+    struct authentication auth; /* what the methods found so far; all of it, once an outcome AT_END is decided */
+    struct signature_job
+        job[OUTCOME_JOBS_MAX]; /* signatures to verify: signature_verify() each, answer, evaluate again */
+    size_t jobs;
+    struct question question[OUTCOME_QUESTIONS_MAX]; /* each once, and none that facts_ask() was told already; no SIG */
     size_t questions;
     struct finding finding[OUTCOME_FINDINGS_MAX];
     size_t findings;
@@ -150,6 +215,16 @@ void policy_evaluate_with(const struct check *const *table, size_t n, const stru
  */
 const struct fact *pass_ask(struct pass *, enum ask, struct str key);
 
+/* The result of a signature check: "pass" or "fail" of the SIG fact `key` (which names the signature within this message:
+ * "dkim 1", "as 2"), or what state it has. NULL when it is not known: then pending is set, and when nobody was asked
+ * yet *job is room in the outcome to be filled in (else it is NULL). Only then is there work to do, so the digest of the
+ * header is computed once.
+ */
+const struct fact *pass_verify(struct pass *, struct str key, struct signature_job **job);
+
+/* Called at the end of a check's run: what it asked is asked, but this stage does not wait for it. */
+void pass_look_ahead(struct pass *);
+
 /* A line of the trace. `detail` lies in the arena, the envelope, the facts or a constant. */
 void pass_find(struct pass *, const struct check *, const char *result, struct str detail);
 
@@ -160,13 +235,22 @@ void pass_effect(struct pass *, enum ask, struct str key, uint64_t units);
  * judgement, so that the verdict never depends on the order in which answers came. One that is reached past
  * an unknown counts for nothing: the check will come by again when the unknown is known.
  */
-void pass_refuse(struct pass *, const struct check *, int code, const char *enhanced, const char *text,
+void pass_refuse(struct pass *, const struct check *, int code, const char *enhanced, struct str text,
                  struct str reason);
+
+/* Accepts, but as suspicious; a refusal by any check goes before it. Nothing when this check is pending. */
+void pass_quarantine(struct pass *, const struct check *, struct str reason);
 
 const char *stage_name(enum stage);
 const char *action_name(enum action);
 
 /* The checks, in the order of policy_checks[]. */
 extern const struct check check_relay;
+extern const struct check check_author;
+extern const struct check check_spf;       /* finds out; refuses at RCPT when `fail = reject` */
+extern const struct check check_dkim;      /* finds out */
+extern const struct check check_arc;       /* finds out */
+extern const struct check check_dmarc;     /* finds out, and judges */
+extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
 
 #endif

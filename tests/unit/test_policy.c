@@ -28,7 +28,7 @@ static const struct check scripted[CHECKS];
 
 static void refuse(struct pass *pass, size_t i, int code, const char *enhanced, struct str why)
 {
-    pass_refuse(pass, &scripted[i], code, enhanced, "Refused", arena_copy(pass->arena, why));
+    pass_refuse(pass, &scripted[i], code, enhanced, STR("Refused"), arena_copy(pass->arena, why));
 }
 
 static void refuse_on(struct pass *pass, size_t i, struct str key)
@@ -419,11 +419,11 @@ static void walk(struct pass *pass, const struct check *self, struct str name, i
     if (fact == NULL || depth == DEPTH)
         return;
     if (fact->state == FACT_NXDOMAIN)
-        pass_refuse(pass, self, 550, "5.7.23", "Refused", name);
+        pass_refuse(pass, self, 550, "5.7.23", STR("Refused"), name);
     if (fact->state == FACT_TEMP)
-        pass_refuse(pass, self, 451, "4.7.24", "Not now", name);
+        pass_refuse(pass, self, 451, "4.7.24", STR("Not now"), name);
     if (fact->state == FACT_LIMIT)
-        pass_refuse(pass, self, 550, "5.7.24", "Too much", STR("limit"));
+        pass_refuse(pass, self, 550, "5.7.24", STR("Too much"), STR("limit"));
     for (size_t i = 0; i < fact->n; i++)
         walk(pass, self, fact->value[i], depth + 1);
 }
