@@ -89,6 +89,7 @@ struct dkim_key {
     unsigned bits;     /* of RSA */
     bool is_testing;   /* t=y */
     bool is_strict;    /* t=s: i= must be in d= itself */
+    bool is_unasked;   /* a cap of ours stood in the way: DKIM takes it as permerror, ARC as doubt */
 };
 
 /* Asks for the key of a signature and reads it (RFC 6376 3.6.1, 6.1.2; RFC 8301, 8463), sizes and exponent judged: after
