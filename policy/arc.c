@@ -84,13 +84,16 @@ static unsigned take_instance(struct str *rest)
     return take(rest, ';') ? position(digits) : 0;
 }
 
-/* The i= of a tag list, wherever it stands: the grammar has it in front, many sealers do not. */
-static unsigned tag_instance(struct str list)
+/* The i= of a tag list, wherever it stands: the grammar has it in front, many sealers do not. `*why` is set when the list
+ * is none.
+ */
+static unsigned tag_instance(struct str list, const char **why)
 {
     static const char *const name[] = { "i" };
     struct tag i;
 
-    return tags_read(list, name, 1, &i) == NULL && i.name.p != NULL ? position(i.value) : 0;
+    *why = tags_read(list, name, 1, &i);
+    return *why == NULL && i.name.p != NULL ? position(i.value) : 0;
 }
 
 /* ---- sets ---- */
@@ -114,11 +117,12 @@ static bool add_field(struct arc_chain *chain, enum arc_part part, const struct 
                       struct arc_fault *fault)
 {
     struct str value = field->value;
-    unsigned instance = part == ARC_RESULTS ? take_instance(&value) : tag_instance(value);
+    const char *why = NULL;
+    unsigned instance = part == ARC_RESULTS ? take_instance(&value) : tag_instance(value, &why);
     struct header_field *place = &chain->set[instance].field[part];
 
     if (instance == 0)
-        return set_fault(fault, part, 0, "no instance from 1 to 50 (i=)");
+        return set_fault(fault, part, 0, why != NULL ? why : "no instance from 1 to 50 (i=)");
     if (place->raw.p != NULL)
         return set_fault(fault, part, instance, "is there twice");
     *place = *field;
@@ -159,6 +163,8 @@ static bool is_seal_right(struct arc_chain *chain, unsigned instance, struct arc
 
     if (why != NULL)
         return set_fault(fault, ARC_SEAL, instance, why);
+    if (set->seal.algorithm == ALGORITHM_RSA_SHA1) /* RFC 8301 3.1 */
+        return set_fault(fault, ARC_SEAL, instance, "is signed with rsa-sha1");
     if (instance == 1 && !str_eq(set->seal.chain, STR("none")))
         return set_fault(fault, ARC_SEAL, instance, "the first seal must say cv=none");
     if (instance > 1 && !str_eq(set->seal.chain, STR("pass")))

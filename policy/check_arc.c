@@ -44,7 +44,7 @@ static enum auth_result ask_key(struct pass *pass, struct link *link, struct dki
 
     if (result == AUTH_PASS || result == AUTH_PENDING || result == AUTH_TEMPERROR)
         return result;
-    return key->is_beyond_limits || pass->arena->overflowed ? AUTH_TEMPERROR : AUTH_FAIL;
+    return key->is_unasked || pass->arena->overflowed ? AUTH_TEMPERROR : AUTH_FAIL;
 }
 
 /* Whether `link` holds. When it is to be found out, link->job waits for its digest.
@@ -60,8 +60,6 @@ static enum auth_result verify(struct pass *pass, struct link *link)
     enum auth_result result;
     struct str octets;
 
-    if (signature->algorithm == ALGORITHM_RSA_SHA1)
-        return broken(link, "is signed with rsa-sha1");
     if (link->name.p == NULL)
         return doubt(link, "no memory");
     result = ask_key(pass, link, &key);
@@ -114,6 +112,8 @@ static const char *judge_field(const struct pass *pass, const struct dkim_signat
 {
     if (colon_list_holds(ams->header_names, STR("arc-seal"))) /* RFC 8617 4.1.2 */
         return "h= names ARC-Seal";
+    if (ams->algorithm == ALGORITHM_RSA_SHA1) /* RFC 8301 3.1 */
+        return "is signed with rsa-sha1";
     if (ams->has_expiry && (uint64_t)pass->envelope->now > ams->expiry)
         return "has expired";
     return NULL;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "policy/body_hash.h"
+#include "policy/header.h"
 #include "policy/policy.h"
 
 enum { ZONE_FACTS = 512, ZONE_BYTES = 1 << 20, MEMORY = 1 << 20, INPUT_MAX = 1 << 24, SEALERS_MAX = 16 };
