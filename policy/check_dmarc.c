@@ -339,18 +339,23 @@ static struct str found(struct judging *j)
 
 /* ---- what becomes of it ---- */
 
+const char *dmarc_applied_policy(const struct dmarc_result *result)
+{
+    static const char *const steps[] = { "none", "quarantine", "reject" };
+    size_t i = 0;
+
+    if (result->policy == NULL || result->policy[0] == '\0')
+        return "";
+    while (i < 2 && strcmp(steps[i], result->policy) != 0)
+        i++;
+    return steps[i > 0 && result->is_testing ? i - 1 : i]; /* RFC 9989 4.7: t=y, one level below */
+}
+
 const char *dmarc_consequence(const struct dmarc_policy *wish, const struct dmarc_result *result)
 {
-    bool asks_reject = strcmp(result->policy, "reject") == 0,
-         asks_quarantine = strcmp(result->policy, "quarantine") == 0;
+    const char *policy = dmarc_applied_policy(result);
 
-    if (!asks_reject && !asks_quarantine)
-        return result->policy[0] == '\0' ? "" : "none";
-    if (asks_reject && !result->is_testing)
-        return "reject";
-    if (asks_quarantine && result->is_testing) /* RFC 9989 4.7: t=y, one level below */
-        return "none";
-    return wish->quarantine == QUARANTINE_REJECT ? "reject" : "quarantine";
+    return strcmp(policy, "quarantine") == 0 && wish->quarantine == QUARANTINE_REJECT ? "reject" : policy;
 }
 
 static void refuse(struct judging *j)

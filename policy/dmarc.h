@@ -85,6 +85,11 @@ size_t dmarc_shared_labels(struct str a, struct str b);
 
 /* ---- what becomes of a fail (check_dmarc.c) ---- */
 
+/* The policy that applies after t=y has taken it down by one step (RFC 9989 4.7): "none", "quarantine", "reject"; "" when
+ * no policy was found.
+ */
+const char *dmarc_applied_policy(const struct dmarc_result *);
+
 /* What the operator's configuration makes of a message that fails, overrides left aside: "none", "quarantine" or
  * "reject"; "" when no policy was found.
  */
