@@ -143,7 +143,8 @@ static enum match no_answer(struct run *run, enum answer answer, enum ask kind, 
         explain_error(run, arena_printf(run->pass->arena, "no answer for %s %.*s", ask_name(kind), STR_ARG(name)));
         return TEMPERROR;
     case OVER_CAP:
-        explain_error(run, arena_printf(run->pass->arena, "too many lookups at %s %.*s", ask_name(kind), STR_ARG(name)));
+        explain_error(run,
+                      arena_printf(run->pass->arena, "too many lookups at %s %.*s", ask_name(kind), STR_ARG(name)));
         return PERMERROR;
     default: return NO_MATCH;
     }
