@@ -14,6 +14,7 @@
 struct oracle_rules {
     char domains[512];     /* local domains, separated by blanks, lower case */
     char authserv_id[128]; /* whose Authentication-Results are removed */
+    char quarantine[256];  /* a mailbox that may take the place of all recipients; empty: none */
     bool may_relay;        /* P-1 does not apply */
     bool may_percent;      /* P-2 does not apply */
     bool normalises;       /* bare CR and LF become CRLF, NUL goes (F-3) */
