@@ -67,6 +67,7 @@ struct limits {
     uint64_t hops;
     uint64_t command_line;
     uint64_t errors, junk; /* refused commands; commands that lead nowhere */
+    uint64_t facts, passes; /* per transaction: questions and answers kept; rounds of questions */
 };
 
 /* All in milliseconds. */
@@ -74,7 +75,7 @@ struct timeouts {
     uint64_t command, tls_handshake, data_cap;
     uint64_t connect, greeting, south_command, south_data_start, south_block, south_end;
     uint64_t wait;    /* longest a client waits for the answer to a command (back end and verdict) */
-    uint64_t verdict; /* longest the policy may ask */
+    uint64_t verdict; /* longest a client waits for answers to the policy, over a whole transaction */
     uint64_t drain;
     uint64_t probe; /* interval of back-end probes */
 };

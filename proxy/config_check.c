@@ -77,6 +77,8 @@ static void check_server(struct config_reading *r)
         default_hostname(r, server);
     if (r->config->authserv_id.n == 0)
         r->config->authserv_id = r->config->hostname;
+    r->config->policy.hostname = r->config->hostname;
+    r->config->policy.authserv_id = r->config->authserv_id;
 }
 
 /* Containers may use fewer processors than there are. */

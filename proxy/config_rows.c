@@ -148,6 +148,11 @@ static const struct option limits_rows[] = {
            "Refused commands after which a session is closed."),
     NUMBER("limits", "junk", limits.junk, "100", 1, 10000, "commands",
            "Commands that lead nowhere (NOOP, RSET, VRFY and the like) after which a session is closed."),
+    NUMBER("limits", "facts", limits.facts, "256", 64, FACTS_ROOM_MAX, "answers",
+           "Kept for one message. What is asked beyond counts as a limit that the sender exceeded."),
+    NUMBER("limits", "passes", limits.passes, "64", 8, 1000, "rounds",
+           "Of questions for one message, each about the answers of those before. What is asked beyond counts as a "
+           "limit that the sender exceeded."),
 };
 
 static const struct option timeouts_rows[] = {
@@ -165,7 +170,9 @@ static const struct option timeouts_rows[] = {
             "For the mail server's answer to the end of a message. A client gives up after 600 seconds, and what is "
             "accepted after that arrives twice."),
     SECONDS(wait, "290s", 1, 295, "Longest a client waits for the answer to any other command."),
-    SECONDS(verdict, "30s", 1, 120, "Longest the policy may wait for answers (DNS and the like) before it decides without."),
+    SECONDS(verdict, "20s", 1, 120,
+            "Longest a client waits for answers (DNS and the like), all of a message taken together, before it is "
+            "judged without. RFC 7208 4.6.4 asks for 20 seconds at least."),
     SECONDS(drain, "30s", 0, 3600, "Longest a stop waits for sessions to end."),
     SECONDS(probe, "30s", 1, 3600, "Between two looks at whether a mail server is well."),
 };

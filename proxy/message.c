@@ -16,6 +16,9 @@ void message_init(struct message_store *m, struct pool *pool, size_t header_max,
 
 void message_free(struct message_store *m)
 {
+    if (m->hashes != NULL)
+        pool_release(m->pool, sizeof *m->hashes);
+    free(m->hashes);
     free(m->header);
     if (m->header_size > 0)
         pool_release(m->pool, m->header_left ? m->header_size : 2 * m->header_size);
@@ -36,6 +39,53 @@ void message_header_leaves(struct message_store *m)
     pool_release(m->pool, m->header_size);
 }
 
+/* ---- the body and its hashes ---- */
+
+void message_hash_body(struct message_store *m, size_t signatures)
+{
+    m->signatures = signatures;
+}
+
+/* Most messages have no signature, or none that can be read: they cost nothing. */
+static bool hashes_begin(struct message_store *m)
+{
+    struct body_hashes begun;
+
+    if (m->signatures == 0)
+        return true;
+    body_hashes_begin(&begun, message_header(m), m->signatures);
+    if (begun.n == 0)
+        return true;
+    if (!pool_charge(m->pool, sizeof begun))
+        return false;
+    m->hashes = malloc(sizeof *m->hashes);
+    if (m->hashes == NULL) {
+        pool_release(m->pool, sizeof begun);
+        return false;
+    }
+    *m->hashes = begun;
+    m->unhashed = 2;
+    return true;
+}
+
+/* RFC 6376 3.4: the body begins behind the empty line. */
+static void hash(struct message_store *m, struct str bytes)
+{
+    size_t n = m->unhashed < bytes.n ? m->unhashed : bytes.n;
+
+    if (m->hashes == NULL)
+        return;
+    m->unhashed -= n;
+    if (bytes.n > n)
+        body_hashes_add(m->hashes, str_skip(bytes, n));
+}
+
+void message_answer_body(const struct message_store *m, struct facts *facts)
+{
+    if (m->hashes != NULL)
+        body_hashes_end(m->hashes, facts);
+}
+
 struct body_sink {
     struct message_store *message;
     enum chain_put how;
@@ -51,10 +101,14 @@ static bool put_body(void *to, struct str run)
 static enum message_add add_body(struct message_store *m, struct str bytes, enum chain_put how)
 {
     struct body_sink sink = { m, how };
-    bool fitted = m->is_raw ? put_body(&sink, bytes) : data_stuff(bytes, &m->at_line_start, put_body, &sink);
+    bool fitted;
 
+    hash(m, bytes);
+    fitted = m->is_raw ? put_body(&sink, bytes) : data_stuff(bytes, &m->at_line_start, put_body, &sink);
     return fitted ? MESSAGE_OK : MESSAGE_NO_ROOM;
 }
+
+/* ---- the header ---- */
 
 /* A header counts twice: once as it is kept, and once for the copy of it that goes south. */
 static enum message_add header_grow(struct message_store *m, size_t n)
@@ -85,6 +139,8 @@ static enum message_add header_ends(struct message_store *m, size_t n, enum chai
 
     m->header_done = true;
     m->header_n = n;
+    if (!hashes_begin(m))
+        return MESSAGE_NO_ROOM;
     return add_body(m, rest, how);
 }
 

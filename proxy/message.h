@@ -2,11 +2,12 @@
  *
  * The header is kept as it came, because it is judged and because fields are left out of it. The body is kept in
  * the form in which it will leave (dots stuffed for DATA, plain for BDAT), so that sending it is moving chunks.
- * All of it counts against the pool of the worker.
+ * The body's hashes for DKIM are computed while it goes by. All of it counts against the pool of the worker.
  */
 #ifndef PROXY_MESSAGE_H
 #define PROXY_MESSAGE_H
 
+#include "../policy/body_hash.h"
 #include "chain.h"
 
 enum message_add { MESSAGE_OK, MESSAGE_NO_ROOM, MESSAGE_HEADER_TOO_LONG };
@@ -23,12 +24,20 @@ struct message_store {
     bool header_done;
     bool at_line_start; /* of the next body octet */
     struct chain body;
-    uint64_t size; /* octets of the message, unstuffed */
-    char last[2];  /* its last two octets */
+    size_t signatures;          /* whose body hashes are wanted */
+    struct body_hashes *hashes; /* NULL: none is */
+    size_t unhashed;            /* octets of the empty line that are still to come */
+    uint64_t size;              /* octets of the message, unstuffed */
+    char last[2];               /* its last two octets */
 };
 
 void message_init(struct message_store *, struct pool *, size_t header_max, bool is_raw);
 void message_free(struct message_store *);
+
+/* Before the first octet: the body will be hashed as it comes, as the first `signatures` of its header want it. */
+void message_hash_body(struct message_store *, size_t signatures);
+/* After message_finish: answers the BODY questions. */
+void message_answer_body(const struct message_store *, struct facts *);
 
 /* Adds body bytes as the decoder hands them out. `force`: even over the pool's budget (a stream's last reserve). */
 enum message_add message_add(struct message_store *, struct str chunk, enum chain_put how);

@@ -168,8 +168,7 @@ static void settle(struct session *s)
     s->wants.south.read = s->backend != NULL;
     run_or_rest_clock(s);
     s->wants.deadline = north_deadline(s);
-    if (s->wants.ask)
-        s->wants.deadline = earlier(s->wants.deadline, s->verdict_deadline);
+    s->wants.deadline = earlier(s->wants.deadline, policy_deadline(s));
     if (s->backend != NULL)
         s->wants.deadline = earlier(s->wants.deadline, s->backend->deadline);
 }
@@ -276,6 +275,7 @@ void session_north_secured(struct session *s, const struct tls_facts *tls)
     line_free(&s->lines);
     line_init(&s->lines, (size_t)s->env->config->limits.command_line);
     transaction_drop(s);
+    facts_drop(s);
     south_quit(s);
     await_client(s, WAIT_COMMAND);
     if (was_implicit)
@@ -370,7 +370,7 @@ void session_tick(struct session *s)
 
     if (s->backend != NULL && now >= s->backend->deadline)
         on_south(s, backend_expired(s->backend, now));
-    if (s->wants.ask && now >= s->verdict_deadline)
+    if (now >= policy_deadline(s))
         policy_expired(s);
     if (now >= north_deadline(s))
         wait_expired(s);

@@ -21,6 +21,7 @@
 #include "backend.h"
 #include "config.h"
 #include "log.h"
+#include "past.h"
 #include "servers.h"
 #include "tls_facts.h"
 
@@ -36,6 +37,7 @@ struct session_env {
     uint64_t now;                           /* monotonic, ms */
     int64_t unix_ms;                        /* wall clock */
     char scratch[SCRATCH_SIZE];             /* arena of one policy pass */
+    struct past past;
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 
@@ -67,7 +69,7 @@ struct session_wants {
     bool open_south; /* one-shot: connect to `target` of `route`; the driver clears it */
     const struct endpoint *target;
     const struct route *route;
-    bool ask;          /* one-shot: the questions in session_facts() need answers */
+    bool ask;          /* one-shot: session_next_question() has questions; the driver clears it */
     uint64_t deadline; /* ms; UINT64_MAX: none */
 };
 
@@ -98,7 +100,9 @@ void session_south_written(struct session *);
 void session_tick(struct session *);           /* now >= deadline */
 void session_answered(struct session *);       /* facts changed, or were closed */
 void session_drain(struct session *);          /* SIGTERM: finish what is under way, then 421 */
-struct facts *session_facts(struct session *); /* for answering; NULL when nothing is asked */
+struct facts *session_facts(struct session *); /* for answering; NULL when nothing is asked, or no longer */
+/* Hands out each question once; what it names lasts as long as the facts. */
+bool session_next_question(struct session *, struct question *);
 
 const char *session_state_name(const struct session *);
 

@@ -4,6 +4,11 @@
 #include "session_state.h"
 #include "trace.h"
 
+static bool is_streaming(const struct transaction *tx)
+{
+    return tx->flow == FLOW_REDIRECT || tx->flow == FLOW_ASKED || tx->flow == FLOW_OPEN;
+}
+
 /* ---- the beginning ---- */
 
 static bool normalises(const struct session *s)
@@ -11,6 +16,16 @@ static bool normalises(const struct session *s)
     const struct config *config = s->env->config;
 
     return config->framing == FRAMING_NORMALISE || network_list_holds(&config->normalise, &s->peer.client.address);
+}
+
+/* How many signatures will be verified; none of outgoing mail. */
+static size_t signatures_wanted(const struct session *s)
+{
+    const struct policy *policy = &s->env->config->policy;
+
+    if (s->is_authenticated || network_list_holds(&policy->relay.networks, &s->peer.client.address))
+        return 0;
+    return (size_t)policy->dkim.signatures;
 }
 
 static void receiving_begin(struct session *s)
@@ -21,6 +36,7 @@ static void receiving_begin(struct session *s)
     tx->receiving = true;
     data_init(&tx->decoder, tx->used_bdat, is_binary, normalises(s));
     message_init(&tx->message, &s->env->messages, (size_t)s->env->config->limits.header_size, is_binary);
+    message_hash_body(&tx->message, signatures_wanted(s));
 }
 
 /* no accepted recipient, no message. A doomed transaction ends here (P-13). True when DATA cannot go on. */
@@ -66,6 +82,11 @@ void data_judged(struct session *s, const struct verdict *v)
             chunk_begin(s);
         else
             refuse_message(s);
+        return;
+    }
+    if (tx->doom.is_set && !tx->used_bdat) { /* the back end was lost while answers were awaited */
+        await_client(s, WAIT_COMMAND);
+        refuse_message(s);
         return;
     }
     receiving_begin(s);
@@ -229,7 +250,7 @@ void headers_judged(struct session *s, const struct verdict *v)
 static void take_chunk(struct session *s, struct str chunk)
 {
     struct transaction *tx = s->tx;
-    bool streams = tx->flow == FLOW_ASKED || tx->flow == FLOW_OPEN;
+    bool streams = is_streaming(tx);
 
     if (tx->doom.is_set) {
         tx->message.size += chunk.n;
@@ -267,14 +288,16 @@ static void conclude(struct session *s)
 {
     const struct transaction *tx = s->tx;
 
-    if (tx->doom.is_set)
+    if (tx->doom.is_set) {
         finish_refused(s);
-    else if (tx->headers_judged)
+    } else if (tx->headers_judged) {
+        body_ended(s);
         judge(s, AT_END);
-    else if (tx->headers_pending)
+    } else if (tx->headers_pending) {
         judge(s, AT_HEADERS);
-    else
+    } else {
         check_header(s);
+    }
 }
 
 static void received(struct session *s)
@@ -326,7 +349,7 @@ bool data_may_read(const struct session *s)
 
     if (tx == NULL || tx->doom.is_set) /* swallowing */
         return true;
-    if (tx->flow == FLOW_ASKED || tx->flow == FLOW_OPEN)
+    if (is_streaming(tx))
         return !stream_is_full(s) && (stream_is_dry(s) || pool_fits(&s->env->messages, INPUT_ROOM));
     if (tx->headers_pending)
         return !has_outgrown_hold(s) && pool_fits(&s->env->messages, INPUT_ROOM);

@@ -7,7 +7,7 @@ enum { BDAT_PIECE = 32768 };
 
 bool stream_is_full(const struct session *s)
 {
-    return s->tx->flow == FLOW_ASKED || s->tx->message.body.n + s->wants.south.out.n > STREAM_WINDOW;
+    return s->tx->flow == FLOW_REDIRECT || s->tx->flow == FLOW_ASKED || s->tx->message.body.n + s->wants.south.out.n > STREAM_WINDOW;
 }
 
 static uint64_t time_to_answer(const struct session *s)
@@ -17,6 +17,16 @@ static uint64_t time_to_answer(const struct session *s)
     uint64_t most = s->env->config->timeouts.south_end;
 
     return left < most ? left : most;
+}
+
+/* "for" of the Received field (RFC 5321 4.4). */
+static struct str only_recipient(const struct session *s)
+{
+    const struct transaction *tx = s->tx;
+
+    if (tx->is_redirected)
+        return s->env->config->policy.dmarc.quarantine_mailbox;
+    return str_from(tx->first_rcpt, tx->recipients == 1 ? tx->first_rcpt_n : 0);
 }
 
 static struct trace trace_of(const struct session *s, char *id, size_t size)
@@ -33,7 +43,7 @@ static struct trace trace_of(const struct session *s, char *id, size_t size)
         .is_authenticated = s->is_authenticated,
         .tls = s->is_tls ? &s->tls : NULL,
         .id = str_from(id, (size_t)n),
-        .only_recipient = str_from(tx->first_rcpt, tx->recipients == 1 ? tx->first_rcpt_n : 0),
+        .only_recipient = only_recipient(s),
         .now = s->env->unix_ms / 1000,
     };
 }
@@ -53,6 +63,7 @@ static bool put_front(struct session *s, struct chain *out)
     n = trace_received(&trace, received);
     message_header_leaves(&tx->message);
     return chain_put(out, &s->env->messages, str_from(received, n), CHAIN_FORCE) &&
+           chain_put(out, &s->env->messages, findings_fields(tx), CHAIN_FORCE) &&
            trace_put_header(message_header(&tx->message), s->env->config->authserv_id, tx->message.is_raw, out,
                             &s->env->messages, &tx->removed_results);
 }
@@ -121,12 +132,11 @@ void deliver_continue(struct session *s)
         continue_data(s);
 }
 
-void stream_begin(struct session *s)
+/* The transaction at the back end has its recipients: on with the message. */
+static void data_begin(struct session *s)
 {
     struct transaction *tx = s->tx;
 
-    if (tx->flow != FLOW_HELD || tx->doom.is_set)
-        return;
     if (tx->message.is_raw) {
         tx->flow = FLOW_OPEN;
         deliver_continue(s);
@@ -134,6 +144,80 @@ void stream_begin(struct session *s)
         tx->flow = FLOW_ASKED;
         backend_data(s->backend, s->env->now);
     }
+}
+
+/* ---- into quarantine ---- */
+
+static void redirect_mail(struct session *s)
+{
+    backend_mail(s->backend, &s->tx->mail.mail, mail_parameters(s), s->env->now);
+}
+
+/* The place of the recipients' commands is free: no further one can come (P-13). */
+static void redirect_rcpt(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    int n = snprintf(tx->rcpt_line, sizeof tx->rcpt_line, "RCPT TO:<%.*s>",
+                     STR_ARG(s->env->config->policy.dmarc.quarantine_mailbox));
+
+    command_parse(str_from(tx->rcpt_line, (size_t)n), false, &tx->rcpt); /* the configuration was read with the same */
+    rcpt_send(s);
+}
+
+/* The recipients were accepted before the message was judged. The transaction that holds them is undone and made anew for
+ * the quarantine mailbox alone.
+ */
+static void redirect_begin(struct session *s)
+{
+    s->tx->flow = FLOW_REDIRECT;
+    s->tx->is_redirected = true;
+    backend_reset(s->backend, s->env->now);
+    if (s->backend->caps.bits & CAP_PIPELINING) { /* RFC 2920 3.1 */
+        redirect_mail(s);
+        redirect_rcpt(s);
+    }
+}
+
+static void redirect_refused(struct session *s)
+{
+    s->tx->flow = FLOW_CUT; /* in order: nothing has to be undone but the transaction */
+    doom(s, 451, "4.3.0", "The quarantine is not available, try again", "dmarc.quarantine_mailbox",
+         "refused by the back end");
+    if (s->tx->received)
+        finish_refused(s);
+}
+
+void redirect_answered(struct session *s)
+{
+    enum backend_ask asked = s->backend->replied_to;
+    bool is_pipelined = (s->backend->caps.bits & CAP_PIPELINING) != 0;
+
+    if (s->tx->flow != FLOW_REDIRECT) /* doomed meanwhile */
+        return;
+    if (s->backend->reply.code / 100 != 2) {
+        redirect_refused(s);
+    } else if (asked == ASKED_RCPT) {
+        data_begin(s);
+        deliver_continue(s);
+    } else if (!is_pipelined && asked == ASKED_RSET) {
+        redirect_mail(s);
+    } else if (!is_pipelined && asked == ASKED_MAIL) {
+        redirect_rcpt(s);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+void stream_begin(struct session *s)
+{
+    struct transaction *tx = s->tx;
+
+    if (tx->flow != FLOW_HELD || tx->doom.is_set)
+        return;
+    if (tx->to_quarantine)
+        redirect_begin(s);
+    else
+        data_begin(s);
 }
 
 void deliver(struct session *s)

@@ -14,6 +14,7 @@ static bool must_cut(const struct session *s)
 static void transaction_free(struct session *s)
 {
     message_free(&s->tx->message);
+    findings_free(s);
     free(s->tx);
     s->tx = NULL;
     facts_drop(s);
@@ -266,7 +267,7 @@ static unsigned caps_used(const struct transaction *tx)
 }
 
 /* parameters go on only as far as this back end offers them. SIZE and AUTH are advice and may be left out. */
-static unsigned mail_parameters(const struct session *s)
+unsigned mail_parameters(const struct session *s)
 {
     unsigned use = HAS_SMTPUTF8 | HAS_RET | HAS_ENVID;
 
@@ -302,10 +303,23 @@ void rcpt_continue(struct session *s)
     }
 }
 
-static void remember_recipient(struct transaction *tx)
+/* RFC 5321 4.5.1; of a local domain, or of none. */
+static bool is_postmaster(const struct session *s, const struct path *path)
 {
+    char room[PATH_DOMAIN_MAX + 1];
+
+    return str_ieq(path->unquoted, STR("postmaster")) &&
+           (path->domain.n == 0 ||
+            domain_set_holds(&s->env->config->policy.relay.domains, domain_canonical(path->domain, room)));
+}
+
+static void remember_recipient(struct session *s)
+{
+    struct transaction *tx = s->tx;
     struct str text = tx->rcpt.rcpt.path.text;
 
+    if (!is_postmaster(s, &tx->rcpt.rcpt.path))
+        tx->has_others = true;
     if (tx->recipients++ > 0)
         return;
     memcpy(tx->first_rcpt, text.p, text.n);
@@ -323,7 +337,7 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     s->pending = PENDING_NONE;
     await_client(s, WAIT_COMMAND);
     if (reply->code / 100 == 2) {
-        remember_recipient(s->tx);
+        remember_recipient(s);
         accepted.code = 250;
         say_reply(s, &accepted);
     } else {

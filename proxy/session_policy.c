@@ -1,18 +1,35 @@
+/* Ask and replay (DESIGN 2): passes over the facts until the policy has decided or answers have to be awaited.
+ *
+ * What can be known at once is answered between two passes: signatures are verified, the worker's memory is looked into.
+ * The rest is handed to the driver (session_next_question). A stage that waits for answers holds the client up, and all
+ * such waits of a transaction together last timeouts.verdict at most; questions that a check only looks ahead with
+ * (pass_look_ahead) hold nobody up.
+ */
 #include <stdlib.h>
 
 #include "session_state.h"
 
-enum { FACTS_MAX = 256, FACTS_BYTES = 32768 };
+#define NEVER UINT64_MAX
 
-/* Made when the first question is asked, so that sessions refused by local facts alone cost nothing. */
+/* Made when the first question is asked, so that sessions refused by local facts alone cost nothing; charged to the pool of
+ * messages, which bounds all of them together.
+ */
 struct facts_room {
     struct facts facts;
-    struct fact table[FACTS_MAX];
-    char memory[FACTS_BYTES];
+    size_t handed_out;   /* of the facts: the driver has seen those before */
+    uint64_t passes;     /* that asked something */
+    uint64_t wait_since; /* ms; NEVER: nobody waits */
+    uint64_t waited;     /* ms, in the waits before */
+    bool looks_ahead;
+    enum stage ahead; /* the stage that was decided last: what comes in goes to its checks, to ask on */
+    struct fact table[FACTS_ROOM_MAX];
+    char memory[FACTS_ROOM_BYTES];
 };
 
 void facts_drop(struct session *s)
 {
+    if (s->facts != NULL)
+        pool_release(&s->env->messages, sizeof *s->facts);
     free(s->facts);
     s->facts = NULL;
     s->wants.ask = false;
@@ -23,15 +40,42 @@ struct facts *session_facts(struct session *s)
     return s->facts != NULL ? &s->facts->facts : NULL;
 }
 
+bool session_next_question(struct session *s, struct question *q)
+{
+    struct facts_room *room = s->facts;
+
+    while (room != NULL && room->handed_out < room->facts.n) {
+        const struct fact *fact = &room->facts.fact[room->handed_out++];
+
+        *q = fact->q;
+        if (fact->state == FACT_UNKNOWN)
+            return true;
+    }
+    return false;
+}
+
+/* NULL when there is no memory for questions: everything unknown reads TEMP then. */
 static struct facts *facts_room(struct session *s)
 {
-    if (s->facts == NULL) {
-        s->facts = malloc(sizeof *s->facts);
-        if (s->facts == NULL)
-            return NULL;
-        facts_init(&s->facts->facts, s->facts->table, FACTS_MAX, s->facts->memory, sizeof s->facts->memory);
+    struct pool *pool = &s->env->messages;
+    struct facts_room *room;
+
+    if (s->facts != NULL)
+        return &s->facts->facts;
+    if (!pool_charge(pool, sizeof *room))
+        return NULL;
+    room = malloc(sizeof *room);
+    if (room == NULL) {
+        pool_release(pool, sizeof *room);
+        return NULL;
     }
-    return &s->facts->facts;
+    room->handed_out = 0;
+    room->passes = room->waited = 0;
+    room->wait_since = NEVER;
+    room->looks_ahead = false;
+    facts_init(&room->facts, room->table, (size_t)s->env->config->limits.facts, room->memory, sizeof room->memory);
+    s->facts = room;
+    return &room->facts;
 }
 
 static void envelope_fill(const struct session *s, enum stage stage, struct envelope *e)
@@ -52,22 +96,131 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
     e->rcpt_accepted = (size_t)tx->recipients;
+    e->only_postmaster = tx->recipients > 0 && !tx->has_others;
     e->declared_size = tx->mail.mail.size;
 }
 
-static void evaluate(struct session *s, enum stage stage, const struct facts *facts, struct outcome *outcome)
+/* `facts` may be NULL: unknowns read TEMP. */
+static void evaluate(struct session *s, enum stage stage, const struct facts *facts, struct judgement *j)
 {
-    struct envelope envelope;
-    struct message message = { { NULL, 0 }, 0 };
-    struct arena arena;
+    const struct message *message = NULL;
 
-    envelope_fill(s, stage, &envelope);
-    if (stage >= AT_HEADERS)
-        message = (struct message){ message_header(&s->tx->message), s->tx->message.size };
-    arena_init(&arena, s->env->scratch, sizeof s->env->scratch);
-    policy_evaluate(&s->env->config->policy, stage, &envelope, stage >= AT_HEADERS ? &message : NULL, facts, &arena,
-                    outcome);
+    envelope_fill(s, stage, &j->envelope);
+    if (stage >= AT_HEADERS) {
+        j->message = (struct message){ message_header(&s->tx->message), s->tx->message.size };
+        message = &j->message;
+    }
+    arena_init(&j->arena, s->env->scratch, sizeof s->env->scratch);
+    policy_evaluate(&s->env->config->policy, stage, &j->envelope, message, facts, &j->arena, &j->outcome);
 }
+
+/* ---- questions ---- */
+
+static void answer(struct facts *facts, enum ask kind, struct str key, const char *value)
+{
+    const struct str text = str_of(value);
+
+    facts_answer(facts, (struct question){ kind, key }, text.n > 0 ? FACT_OK : FACT_NODATA, &text, text.n > 0);
+}
+
+static void verify_signatures(struct facts *facts, const struct outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->jobs; i++)
+        answer(facts, ASK_SIG, outcome->job[i].name, signature_verify(&outcome->job[i]));
+}
+
+/* True when it is answered: from memory, or because there is nobody to ask. */
+static bool answer_at_once(struct session *s, struct facts *facts, const struct question *q)
+{
+    switch (q->kind) {
+    case ASK_PAST:
+        answer(facts, ASK_PAST, q->key, past_holds(&s->env->past, q->key, s->env->now) ? "fail" : "");
+        return true;
+    case ASK_TXT:
+    case ASK_A:
+    case ASK_AAAA:
+    case ASK_MX:
+    case ASK_PTR: return false;
+    case ASK_GEO:
+    case ASK_RATE:
+    case ASK_SIG:
+    case ASK_BODY:
+    case ASK_KINDS: break;
+    }
+    facts_answer(facts, *q, FACT_TEMP, NULL, 0);
+    return true;
+}
+
+/* Notes what the outcome asks, and answers what can be answered now. True when another pass may know more. */
+static bool ask(struct session *s, const struct outcome *outcome)
+{
+    struct facts *facts;
+    bool answered = outcome->jobs > 0;
+
+    if (outcome->jobs + outcome->questions == 0)
+        return false;
+    facts = facts_room(s);
+    if (facts == NULL)
+        return false;
+    if (++s->facts->passes > s->env->config->limits.passes) {
+        facts->limited = true; /* from here on what is not in the table reads LIMIT, so nothing is asked any more */
+        return true;
+    }
+    verify_signatures(facts, outcome);
+    for (size_t i = 0; i < outcome->questions; i++) {
+        if (answer_at_once(s, facts, &outcome->question[i]))
+            answered = true;
+        else if (facts_ask(facts, outcome->question[i]))
+            s->wants.ask = true;
+    }
+    return answered;
+}
+
+/* Passes until none of them learns anything that need not be waited for. Each of them but the last has put facts into the
+ * table or closed it, so they come to an end.
+ */
+static void evaluate_and_ask(struct session *s, enum stage stage, struct judgement *j)
+{
+    const struct facts nothing_known = { .max = 1 };
+
+    do
+        evaluate(s, stage, s->facts != NULL ? &s->facts->facts : &nothing_known, j);
+    while (ask(s, &j->outcome));
+}
+
+static bool has_unknowns(const struct session *s)
+{
+    for (size_t i = 0; s->facts != NULL && i < s->facts->facts.n; i++)
+        if (s->facts->facts.fact[i].state == FACT_UNKNOWN)
+            return true;
+    return false;
+}
+
+/* As above; but with nothing in flight (no memory, or every cap is reached) it decides with what is known. */
+static void decide_if_possible(struct session *s, enum stage stage, struct judgement *j)
+{
+    evaluate_and_ask(s, stage, j);
+    if (j->outcome.decided || has_unknowns(s))
+        return;
+    if (s->facts != NULL)
+        facts_close(&s->facts->facts);
+    evaluate(s, stage, session_facts(s), j);
+}
+
+void body_ended(struct session *s)
+{
+    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s) : NULL;
+    bool was_closed;
+
+    if (facts == NULL)
+        return;
+    was_closed = facts->closed;
+    facts->closed = false; /* the deadline was for those who have to be waited for */
+    message_answer_body(&s->tx->message, facts);
+    facts->closed = was_closed;
+}
+
+/* ---- verdicts ---- */
 
 static void connect_judged(struct session *s, const struct verdict *v)
 {
@@ -89,6 +242,8 @@ static void decided(struct session *s, enum stage stage, const struct verdict *v
     go_on[stage](s, v);
 }
 
+/* ---- waiting ---- */
+
 /* Headers are judged while the body still comes in; every other stage is waited for. */
 static void await_answers(struct session *s, enum stage stage)
 {
@@ -98,48 +253,64 @@ static void await_answers(struct session *s, enum stage stage)
         s->wait = WAIT_VERDICT;
         s->stage = stage;
     }
-    if (!s->wants.ask)
-        s->verdict_deadline = s->env->now + s->env->config->timeouts.verdict;
-    s->wants.ask = true;
+    if (s->facts->wait_since == NEVER)
+        s->facts->wait_since = s->env->now;
 }
 
-/* Notes the questions; false when there is nothing to wait for (no memory, or every cap is reached). */
-static bool ask_all(struct session *s, const struct outcome *outcome)
+static void wait_is_over(struct facts_room *room, uint64_t now)
 {
-    struct facts *facts = facts_room(s);
-    bool is_waiting = false;
+    if (room->wait_since != NEVER)
+        room->waited += now - room->wait_since;
+    room->wait_since = NEVER;
+}
 
-    for (size_t i = 0; facts != NULL && i < outcome->questions; i++)
-        facts_ask(facts, outcome->question[i]);
-    for (size_t i = 0; facts != NULL && i < facts->n; i++)
-        is_waiting = is_waiting || facts->fact[i].state == FACT_UNKNOWN;
-    return is_waiting;
+uint64_t policy_deadline(const struct session *s)
+{
+    const struct facts_room *room = s->facts;
+    uint64_t most = s->env->config->timeouts.verdict;
+
+    if (room == NULL || room->wait_since == NEVER)
+        return NEVER;
+    return room->wait_since + (room->waited < most ? most - room->waited : 0);
 }
 
 void judge(struct session *s, enum stage stage)
 {
-    struct outcome outcome;
-    struct facts closed = { .closed = true };
+    struct judgement j;
 
-    evaluate(s, stage, session_facts(s), &outcome);
-    if (!outcome.decided && ask_all(s, &outcome)) {
+    decide_if_possible(s, stage, &j);
+    if (!j.outcome.decided && has_unknowns(s)) {
         await_answers(s, stage);
         return;
     }
-    if (!outcome.decided) { /* one more pass, in which every unknown reads TEMP */
-        if (s->facts != NULL)
-            facts_close(&s->facts->facts);
-        evaluate(s, stage, s->facts != NULL ? &s->facts->facts : &closed, &outcome);
+    if (s->facts != NULL) {
+        wait_is_over(s->facts, s->env->now);
+        s->facts->looks_ahead = true;
+        s->facts->ahead = stage;
     }
-    decided(s, stage, &outcome.verdict);
+    if (stage >= AT_HEADERS)
+        findings_note(s, stage, &j);
+    decided(s, stage, &j.outcome.verdict);
+}
+
+/* Answers came that nobody waits for: the checks ask on about them, and their verdict was given already. */
+static void look_ahead(struct session *s)
+{
+    struct judgement j;
+
+    evaluate_and_ask(s, s->facts->ahead, &j);
 }
 
 void policy_answered(struct session *s)
 {
+    bool is_doomed = s->tx != NULL && s->tx->doom.is_set;
+
     if (s->wait == WAIT_VERDICT)
         judge(s, s->stage);
     else if (s->tx != NULL && s->tx->headers_pending)
         judge(s, AT_HEADERS);
+    else if (s->facts != NULL && s->facts->looks_ahead && !is_doomed)
+        look_ahead(s);
 }
 
 void policy_expired(struct session *s)

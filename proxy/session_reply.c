@@ -110,6 +110,7 @@ void leave(struct session *s, const char *reason)
     if (s->wants.north.end == LEG_OPEN)
         s->wants.north.end = LEG_CLOSE;
     transaction_drop(s);
+    facts_drop(s);
     south_quit(s);
 }
 
@@ -159,6 +160,7 @@ void log_transaction(struct session *s, const char *outcome, const struct reply 
         log_text(log, "check", tx->doom.check);
         log_text(log, "reason", tx->doom.reason);
     }
+    findings_log(s);
     log_backend(s, south);
     if (tx->removed_results > 0)
         log_num(log, "forged_results_removed", tx->removed_results);

@@ -161,7 +161,7 @@ static void lost_in_transaction(struct session *s, const char *why, bool was_421
     doom(s, 451, was_421 ? "4.3.2" : "4.4.2", "Lost the mail server, try again", "backend", why);
     if (s->pending == PENDING_RCPT)
         rcpt_failed(s);
-    else if (s->wait == WAIT_END)
+    else if (s->wait == WAIT_END || (s->wait == WAIT_VERDICT && s->tx->received)) /* the verdict can change nothing more */
         finish_refused(s);
 }
 
@@ -230,6 +230,12 @@ static void on_bdat_reply(struct session *s)
 
 static void on_replied(struct session *s)
 {
+    enum backend_ask asked = s->backend->replied_to;
+
+    if (s->tx != NULL && s->tx->is_redirected && (asked == ASKED_RSET || asked == ASKED_MAIL || asked == ASKED_RCPT)) {
+        redirect_answered(s);
+        return;
+    }
     switch (s->backend->replied_to) {
     case ASKED_MAIL: on_mail_reply(s); break;
     case ASKED_RCPT: rcpt_answered(s, &s->backend->reply); break;

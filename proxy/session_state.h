@@ -1,11 +1,15 @@
 /* The inside of a session, shared by the session_*.c files and seen by nobody else.
  *
- * session.c          life, events from the driver, what is wanted next, time session_command.c  the command table
- * and the commands without a transaction session_envelope.c MAIL, RCPT, RSET, and opening the back end
- * session_data.c     DATA and BDAT: receiving the message session_deliver.c  streaming and handing over:
- * everything that puts message bytes south session_auth.c     AUTH, relayed line by line session_south.c    what
- * the back end's events mean for the client session_policy.c   asking the policy and going on with its verdict
- * session_reply.c    replies and log lines
+ * - session.c: life, events from the driver, what is wanted next, time
+ * - session_command.c: the command table and the commands without a transaction
+ * - session_envelope.c: MAIL, RCPT, RSET, and opening the back end
+ * - session_data.c: DATA and BDAT, receiving the message
+ * - session_deliver.c: streaming, quarantine and handing over: everything that puts message bytes south
+ * - session_auth.c: AUTH, relayed line by line
+ * - session_south.c: what the back end's events mean for the client
+ * - session_policy.c: asking the policy and going on with its verdict
+ * - session_results.c: what it found, for the front of the message and for the log
+ * - session_reply.c: replies and log lines
  *
  * A session waits for exactly one thing at a time, and that wait is its state. The transaction is a struct of its
  * own, made at MAIL and freed whole, so that nothing of it survives a reset (P-13).
@@ -38,6 +42,7 @@ enum { AUTH_LINE_MAX = 12288 /* RFC 4954 4 */ };
  */
 enum flow {
     FLOW_HELD,
+    FLOW_REDIRECT, /* the recipients are being replaced by the quarantine mailbox */
     FLOW_ASKED, /* DATA was sent, 354 is awaited */
     FLOW_OPEN,  /* body bytes may go south (BINARYMIME: by BDAT) */
     FLOW_ENDED, /* the end of data went south */
@@ -54,6 +59,15 @@ struct doom {
     char reason[160];
 };
 
+/* What the policy found, as it stands in front of the message and in the log. The text is charged to the message pool. */
+struct findings {
+    char *text; /* trace fields, then the summary, then the reason */
+    size_t fields_n, summary_n, reason_n;
+    enum action action;
+    const char *check;    /* that had something to say against it; "" */
+    const char *override; /* why DMARC's fail was not acted on; "" */
+};
+
 struct transaction {
     unsigned number;
     struct command mail; /* slices point into mail_line and mail.room */
@@ -64,6 +78,7 @@ struct transaction {
     size_t first_rcpt_n;
     uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
+    bool has_others; /* a recipient that is not the postmaster was accepted */
     bool is_full;    /* a recipient above the limit was refused */
     bool is_divided; /* a recipient of another route was refused */
     const struct route *route;
@@ -78,6 +93,9 @@ struct transaction {
     struct data_decoder decoder;
     struct message_store message;
     enum flow flow;
+    struct findings findings;
+    bool to_quarantine;   /* all of it goes to the quarantine mailbox instead */
+    bool is_redirected;   /* the back end has been told so */
     bool front_sent;      /* trace fields and header section went south */
     bool bdat_under_way;  /* a BDAT south waits for its answer */
     uint64_t wire_bytes;  /* octets read from the client for this message */
@@ -103,9 +121,8 @@ struct session {
     const struct route *route; /* of the connection south */
     size_t server_index;       /* its place among the route's servers */
     struct facts_room *facts;
-    uint64_t wait_deadline;    /* ms, of `wait` */
-    uint64_t verdict_deadline; /* ms, while answers are awaited */
-    uint64_t paused_at;        /* ms; the client's time rests while we do not read; 0: it runs */
+    uint64_t wait_deadline; /* ms, of `wait` */
+    uint64_t paused_at;     /* ms; the client's time rests while we do not read; 0: it runs */
     uint64_t begun_at;
     char *helo; /* NULL before HELO/EHLO */
     size_t helo_n;
@@ -177,6 +194,7 @@ void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
 void rcpt_continue(struct session *); /* the back end is open: MAIL if due, and RCPT */
+unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
 void rcpt_send(struct session *);     /* RCPT alone: MAIL is accepted or under way */
 void rcpt_failed(struct session *);   /* the transaction is doomed; answer the pending RCPT */
 
@@ -201,6 +219,7 @@ void stream_begin(struct session *);     /* the message outgrew `hold`, its head
 void deliver(struct session *);          /* the verdict is accept and the end was received */
 void deliver_continue(struct session *); /* 354, a BDAT answer, or room in `out` */
 void delivered(struct session *, const struct reply *south);
+void redirect_answered(struct session *); /* RSET, MAIL or RCPT of a redirect, by the back end */
 void finish_refused(struct session *); /* the end was received and the transaction is doomed */
 bool stream_is_full(const struct session *);
 
@@ -218,6 +237,28 @@ size_t auth_mechanisms(const struct session *, const struct backend_caps *, char
 void judge(struct session *, enum stage);
 void policy_answered(struct session *);
 void policy_expired(struct session *); /* what is still unknown reads TEMP now */
+/* ms; UINT64_MAX while nobody waits for a verdict. */
+uint64_t policy_deadline(const struct session *);
+/* The end of the message was read: what its body hashes to is known. */
+void body_ended(struct session *);
 void facts_drop(struct session *);
+
+/* One pass: what went in lasts as long as what came out. */
+struct judgement {
+    struct envelope envelope;
+    struct message message;
+    struct arena arena;
+    struct outcome outcome;
+};
+
+/* ---- session_results.c ---- */
+
+/* Keeps what a deciding pass AT_HEADERS or AT_END found. The message may be doomed afterwards: for want of memory, or
+ * because something else went south in front of it already.
+ */
+void findings_note(struct session *, enum stage, const struct judgement *);
+void findings_free(struct session *);
+struct str findings_fields(const struct transaction *);
+void findings_log(struct session *);
 
 #endif

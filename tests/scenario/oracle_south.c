@@ -166,6 +166,8 @@ void oracle_judge_recipient(struct oracle *o, struct str path)
     for (size_t i = 0; i < local.n && !o->rules->may_percent; i++)
         if (strchr("@%!", local.p[i]) != NULL)
             oracle_object(o, "P-2: \"%c\" in the local part south: %.*s", local.p[i], STR_ARG(path));
+    if (o->rules->quarantine[0] != '\0' && str_eq(path, str_of(o->rules->quarantine)))
+        return;
     if (o->rules->may_relay || (at == path.n && str_ieq(path, STR("postmaster"))))
         return;
     if (at == path.n || !is_local(o, str_skip(path, at + 1)))

@@ -584,6 +584,43 @@ static void pause_here(struct play *p, struct str rest)
     (void)rest;
 }
 
+/* ---- DNS ---- */
+
+/* "NAME TYPE VALUES" */
+static void dns_answers(struct play *p, struct str text)
+{
+    struct dns_record r;
+
+    if (!dns_read(text, &r)) {
+        fail(p, "NAME TYPE \"value\"...?");
+        return;
+    }
+    if (!world_answer(&p->world, &r))
+        fail(p, "nobody waits for this answer");
+    dns_record_free(&r);
+}
+
+static void dns_fails(struct play *p, struct str name)
+{
+    if (!world_fail_dns(&p->world, name))
+        fail(p, "nothing is asked about this name");
+}
+
+/* "TXT NAME", or "nothing" */
+static void dns_asked(struct play *p, struct str what)
+{
+    struct str asked = bytes_all(&p->world.dns.asked);
+
+    if (str_eq(what, STR("nothing")) ? asked.n > 0 : !dns_was_asked(&p->world.dns, what))
+        fail(p, "asked was:\n%.*s", STR_ARG(asked));
+}
+
+static void dns_not_asked(struct play *p, struct str what)
+{
+    if (dns_was_asked(&p->world.dns, what))
+        fail(p, "asked was:\n%.*s", STR_ARG(bytes_all(&p->world.dns.asked)));
+}
+
 /* ---- states ---- */
 
 static void wire_is(struct play *p, struct wire *wire, struct str what)
@@ -709,7 +746,7 @@ static void set_authserv_id(struct play *p, struct str text)
     bytes_printf(&p->world.setting.ini, "[server] authserv_id = %.*s\n", STR_ARG(text));
 }
 
-/* "may relay", "may percent", "normalises", "segments matter" */
+/* "may relay", "may percent", "normalises", "quarantine MAILBOX", "segments matter" */
 static void set_rule(struct play *p, struct str text)
 {
     if (str_eq(text, STR("may relay")))
@@ -718,10 +755,27 @@ static void set_rule(struct play *p, struct str text)
         p->world.rules.may_percent = true;
     else if (str_eq(text, STR("normalises")))
         p->world.rules.normalises = true;
+    else if (str_istarts(text, STR("quarantine ")))
+        snprintf(p->world.rules.quarantine, sizeof p->world.rules.quarantine, "%.*s", STR_ARG(str_skip(text, 11)));
     else if (str_eq(text, STR("segments matter")))
         p->whole = true;
     else
         fail(p, "no such rule");
+}
+
+static void set_zone(struct play *p, struct str text)
+{
+    if (!dns_add(&p->world.dns, text))
+        fail(p, "NAME TYPE \"value\"...?");
+}
+
+/* "silent NAME" */
+static void set_dns(struct play *p, struct str text)
+{
+    if (str_istarts(text, STR("silent ")))
+        dns_silence(&p->world.dns, str_trim(str_skip(text, 7)));
+    else
+        fail(p, "silent NAME?");
 }
 
 static void set_message_pool(struct play *p, struct str text)
@@ -769,6 +823,8 @@ static const struct row {
     { "authserv-id:", SETTING, set_authserv_id, NULL, NULL },
     { "rule:", SETTING, set_rule, NULL, NULL },
     { "message pool:", SETTING, set_message_pool, NULL, NULL },
+    { "zone:", SETTING, set_zone, NULL, NULL },
+    { "dns:", SETTING, set_dns, NULL, NULL },
     { ">", SEND, NULL, north, send_line },
     { ">>", SEND, NULL, north, send_raw },
     { "]", SEND, NULL, south, send_line },
@@ -804,6 +860,10 @@ static const struct row {
     { "drain", EVENT, drain, NULL, NULL },
     { "new session", EVENT, new_session, NULL, NULL },
     { "others hold", EVENT, others_hold, NULL, NULL },
+    { "dns answers", EVENT, dns_answers, NULL, NULL },
+    { "dns fails", EVENT, dns_fails, NULL, NULL },
+    { "dns asked", LOOK, dns_asked, NULL, NULL },
+    { "dns not asked", LOOK, dns_not_asked, NULL, NULL },
     { "north is", LOOK, NULL, north, wire_is },
     { "south is", LOOK, NULL, south, wire_is },
     { "session is over", LOOK, session_is_over_now, NULL, NULL },

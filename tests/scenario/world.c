@@ -26,8 +26,30 @@ static const struct base_value {
     { "listen mx", "tls", "off" },
     { "backend", "servers", "10.0.0.1:25" },
     { "relay", "domains", "local.example" },
-    { "author", "strict", "no" }, /* most scenarios are not about authors, and their messages have none */
+    /* Authentication is silent where a scenario does not speak of it ("use authentication"). */
+    { "author", "strict", "no" },
+    { "spf", "check", "no" },
+    { "dkim", "check", "no" },
+    { "arc", "check", "no" },
+    { "dmarc", "mode", "off" },
 };
+
+/* A section of a check may not have this key (yet). */
+static bool is_known(const struct base_value *value)
+{
+    bool is_check = false;
+
+    for (size_t i = 0; i < policy_checks_n; i++) {
+        const struct check *check = policy_checks[i];
+
+        is_check = is_check || strcmp(check->name, value->section) == 0;
+        for (size_t k = 0; k < check->options_n; k++)
+            if (strcmp(check->options[k].section, value->section) == 0 &&
+                strcmp(check->options[k].key, value->key) == 0)
+                return true;
+    }
+    return !is_check;
+}
 
 /* Takes "[section] key = value" apart. */
 static bool cut_setting(struct str line, struct str *section, struct str *key, struct str *value)
@@ -65,7 +87,7 @@ static void print_section(struct bytes *out, struct str section, struct str sett
 
     bytes_printf(out, "[%.*s]\n", STR_ARG(section));
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (str_eq(section, str_of(base[i].section)) && !is_set(settings, section, str_of(base[i].key)))
+        if (str_eq(section, str_of(base[i].section)) && is_known(&base[i]) && !is_set(settings, section, str_of(base[i].key)))
             bytes_printf(out, "%s = %s\n", base[i].key, base[i].value);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
@@ -93,7 +115,7 @@ static void print_ini(struct bytes *ini, struct str settings)
     struct str rest = settings;
 
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (!is_listed(ini, str_of(base[i].section)))
+        if (is_known(&base[i]) && !is_listed(ini, str_of(base[i].section)))
             print_section(ini, str_of(base[i].section), settings);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
@@ -282,6 +304,25 @@ static bool carry_out(struct world *w)
     return more || wants->open_south || wants->south.end != LEG_OPEN;
 }
 
+/* ---- questions ---- */
+
+/* The zone answers at once, and all that it knows in one event. */
+static bool answer_questions(struct world *w)
+{
+    struct session_wants *wants = session_wants(w->session);
+    struct question q;
+    bool answered = false;
+
+    if (!wants->ask)
+        return false;
+    wants->ask = false;
+    while (session_next_question(w->session, &q))
+        answered |= dns_answer(&w->dns, q, session_facts(w->session));
+    if (answered)
+        IN_PRODUCT(session_answered(w->session));
+    return answered;
+}
+
 /* ---- offering input ---- */
 
 static bool is_offered(const struct wire *wire, const struct leg *leg)
@@ -381,7 +422,7 @@ static bool has_output(const struct world *w)
 
     return (wants->north.out.n > 0 && w->north.state == WIRE_OPEN && w->north.room > 0 && !w->north.wants_tls) ||
            (wants->south.out.n > 0 && w->south.state == WIRE_OPEN && w->south.room > 0 && !w->south.wants_tls) ||
-           wants->open_south || wants->south.end != LEG_OPEN;
+           wants->open_south || wants->south.end != LEG_OPEN || wants->ask;
 }
 
 /* Comes to rest after an event: session.h, "order of work". */
@@ -394,6 +435,7 @@ static void settle(struct world *w)
         return;
     do {
         more = carry_out(w);
+        more |= answer_questions(w);
         collect_log(w);
         more |= offer_south(w) || offer_north(w); /* what an offer made due goes out before the next one */
         more |= has_output(w);
@@ -505,6 +547,44 @@ void world_drain(struct world *w)
     settle(w);
 }
 
+static bool is_awaited(struct world *w, struct question q)
+{
+    const struct fact *fact = NULL;
+
+    if (w->session != NULL && session_facts(w->session) != NULL)
+        fact = facts_find(session_facts(w->session), q);
+    return fact != NULL && fact->state == FACT_UNKNOWN;
+}
+
+bool world_answer(struct world *w, const struct dns_record *r)
+{
+    if (!is_awaited(w, r->q))
+        return false;
+    facts_answer(session_facts(w->session), r->q, r->state, r->value, r->n);
+    IN_PRODUCT(session_answered(w->session));
+    settle(w);
+    return true;
+}
+
+bool world_fail_dns(struct world *w, struct str name)
+{
+    bool any = false;
+
+    for (enum ask kind = ASK_TXT; kind <= ASK_PTR; kind++) {
+        struct question q = { kind, name };
+
+        if (!is_awaited(w, q))
+            continue;
+        facts_answer(session_facts(w->session), q, FACT_TEMP, NULL, 0);
+        any = true;
+    }
+    if (any) {
+        IN_PRODUCT(session_answered(w->session));
+        settle(w);
+    }
+    return any;
+}
+
 /* ---- beginning and end ---- */
 
 void world_init(struct world *w)
@@ -533,6 +613,7 @@ void world_free(struct world *w)
     bytes_free(&w->south.in);
     bytes_free(&w->south.sent);
     bytes_free(&w->log);
+    dns_free(&w->dns);
     oracle_free(&w->oracle);
 }
 

@@ -10,6 +10,7 @@
 
 #include "../../proxy/session.h"
 #include "bytes.h"
+#include "dns.h"
 #include "oracle.h"
 
 enum wire_state {
@@ -53,6 +54,7 @@ struct world {
     struct endpoint target; /* of the last connection asked for */
     unsigned connections;   /* south, so far */
     unsigned sessions;      /* north, so far; not those for which there was no memory */
+    struct dns dns;
     struct bytes log;
     bool no_memory;     /* there was none for a session */
     const char *broken; /* the driver's own complaint: a session that never comes to rest */
@@ -82,6 +84,10 @@ void world_secured(struct world *, struct wire *);
 void world_room(struct world *, struct wire *, size_t octets); /* the peer reads so much more; SIZE_MAX: everything */
 void world_wait(struct world *, uint64_t ms);
 void world_drain(struct world *);
+/* An answer to what was asked and found nobody at home; false when it was not asked, or answered already. */
+bool world_answer(struct world *, const struct dns_record *);
+/* All that is asked about `name` fails; false when nothing is. */
+bool world_fail_dns(struct world *, struct str name);
 
 /* Configurations read so far are kept, since scenarios are played many times. */
 void world_forget_configs(void);
