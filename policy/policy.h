@@ -46,6 +46,7 @@ enum on_spf_fail {
 };
 
 struct spf_policy {
+    bool check;    /* no: the method is not run, and nothing is said about it */
     int fail;      /* enum on_spf_fail */
     int temperror; /* enum on_temperror */
     bool permerror_rejects;
@@ -55,12 +56,14 @@ struct spf_policy {
 };
 
 struct dkim_policy {
+    bool check;          /* as of SPF */
     uint64_t signatures; /* verified per message, at most DKIM_SIGNATURES_MAX */
     uint64_t min_bits;   /* of an RSA key, RFC 8301 3.2 */
     bool accept_partial; /* l= shorter than the body counts for DMARC */
 };
 
 struct arc_policy {
+    bool check; /* as of SPF */
     struct domain_set trusted_sealers;
 };
 
