@@ -149,6 +149,10 @@ ROWS = [
     ("a group that does not end", b"From: Team: a@attack.example\r\n", "5.6.0"),
     ("a malformed list with several domains", b"From: a@attack.example, b@legitimate.example, <\r\n", "5.6.0"),
 
+    # found by holding random fields against Python's readers
+    ("a quoted address before a bracket", b"From: \"b@legitimate.example\" [<a@attack.example>\r\n", "5.6.0"),
+    ("an encoded address beside a bracket", b"From: =?utf-8?q?b=40legitimate.example?=] <a@attack.example>\r\n", "5.6.0"),
+
     # what follows the @
     ("a dot in front", b"From: b@.legitimate.example\r\n", "5.6.0"),
     ("two dots", b"From: b@legitimate..example\r\n", "5.6.0"),
