@@ -277,10 +277,8 @@ static bool take_domain(struct mailbox_list *list, struct str *domain)
 /* The local part at the front; empty when none stands here. */
 static bool take_local(struct mailbox_list *list, struct str *local)
 {
-    if (at(list, '"'))
-        return take_quoted(list, local);
     *local = take_plain(list);
-    return true;
+    return local->n > 0 || !at(list, '"') || take_quoted(list, local);
 }
 
 /* The rest of an address whose local part has been read: "@" and what follows it. */

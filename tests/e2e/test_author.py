@@ -208,6 +208,16 @@ ROWS = [
     ("the victim under another Sender", b"Sender: a@attack.example\r\n" + L, VICTIM),
 ]
 
+# Reverse-paths in which two readers might find two domains: each is refused, or is of the attacker on both sides.
+PATHS = [
+    b"<a@attack.example@legitimate.example>", b"<b@legitimate.example@attack.example>", b"<@legitimate.example:a@attack.example>",
+    b'<"b@legitimate.example"@attack.example>', b'<"b@legitimate.example>"@attack.example>', b"<b@legitimate.example(@attack.example)>",
+    b"<a@attack.example(b@legitimate.example)>", b"(b@legitimate.example)<a@attack.example>", b"<b@legitimate.example\\>@attack.example>",
+    b"<a@attack.example,b@legitimate.example>", b"<a@attack.example>,<b@legitimate.example>", b"<b@legitimate.example> <a@attack.example>",
+    b"<b@legitimate.example\0@attack.example>", b"<b@legitimate.example @attack.example>", b"<b%legitimate.example@attack.example>",
+    b"b@legitimate.example <a@attack.example>", b"<b@legitimate\xef\xbc\x8eexample>", b"<<b@legitimate.example>@attack.example>",
+]
+
 FORGED = [
     b"Authentication-Results: mx.local.example; dmarc=pass header.from=legitimate.example\r\n",
     b"AUTHENTICATION-RESULTS: MX.Local.Example; dmarc=pass\r\n",
@@ -317,6 +327,29 @@ class Author(Story):
                     reply, _ = self.deliver(header + b"\r\nbody\r\n")
                     self.assertEqual(reply.code, 550)
                     self.assertIn(reply.enhanced, ("5.7.1", "5.7.26"))
+
+    def test_the_envelope_lends_the_victim_nothing(self):
+        """SPF passes for the attacker's HELO and for no sender of his that is the victim: RFC 7208 2.4, RFC 9989 4.4."""
+        if not {b"dns", b"dmarc"} <= self.known:
+            self.skipTest("this build has no DMARC")
+        for name in ("attack.example", VICTIM):
+            for sender in ("", "a@attack.example", '"b@legitimate.example"@attack.example'):
+                with self.subTest(helo=name, sender=sender), self.client(self.gate.smtp) as client:
+                    client.ehlo(name)
+                    self.assertEqual(client.deliver(L + b"\r\nbody\r\n", sender=sender).code, 550)
+        self.assertEqual(self.back.messages, [])
+
+    def test_each_path_of_the_envelope_has_one_reading(self):
+        for path in PATHS:
+            with self.subTest(path):
+                n = len(self.back.messages)
+                reply = self.attacker.ask(b"MAIL FROM:" + path)
+                if reply.code == 250:
+                    self.assert_reply(self.attacker.rcpt(), 250)
+                    self.assert_reply(self.attacker.data(E + b"\r\nbody\r\n"), 250)
+                    self.assertRegex(self.back.messages[n].mail, rb"(?i)\AMAIL FROM:<\S*@attack\.example>")
+                else:
+                    self.assertIn(reply.code, (500, 501, 553))
 
     def test_the_readers_would_be_fooled_without_us(self):
         """Else the test above proves nothing: each reader finds the victim in several of the messages that are refused."""
