@@ -16,7 +16,7 @@ static const char *const error_names[MAILBOX_ERRORS] = {
     [MAILBOX_QUOTED] = "a quoted string that does not end, or looks like an address",
     [MAILBOX_WORD] = "an encoded word in an address",
     [MAILBOX_ROUTE] = "a source route",
-    [MAILBOX_GROUP] = "a group that does not end or begin",
+    [MAILBOX_GROUP] = "a group without an end or a proper beginning",
     [MAILBOX_SYNTAX] = "not an address list",
     [MAILBOX_TOO_LONG] = "too many words",
 };
@@ -277,10 +277,8 @@ static bool take_domain(struct mailbox_list *list, struct str *domain)
 /* The local part at the front; empty when none stands here. */
 static bool take_local(struct mailbox_list *list, struct str *local)
 {
-    if (at(list, '"'))
-        return take_quoted(list, local);
     *local = take_plain(list);
-    return true;
+    return local->n > 0 || !at(list, '"') || take_quoted(list, local);
 }
 
 /* The rest of an address whose local part has been read: "@" and what follows it. */
@@ -345,20 +343,27 @@ static bool take_bare(struct mailbox_list *list, struct mailbox *mailbox)
     return list->is_named || end_member(list);
 }
 
-/* The words of a display name (phrase and obs-phrase, RFC 5322 4.1). Brackets are no part of it, but senders write them and no
- * address begins there.
+/* The words of a display name (phrase and obs-phrase, RFC 5322 4.1). Brackets are no part of it, but senders write "[List] Name"
+ * and no address begins there. Some readers, Python's among them, end the member at the bracket and take what stood before for
+ * an address, less its quotes and decoded: so plain words alone may stand beside them.
  */
 static bool skip_phrase(struct mailbox_list *list)
 {
+    bool has_bracket = false, has_more = false;
     struct str word;
 
     while (skip_cfws(list)) {
         if (at(list, '"')) {
+            has_more = true;
             if (!take_quoted(list, &word))
                 return false;
-        } else if (!take(list, '[') && !take(list, ']')) {
-            if (take_plain(list).n == 0)
-                return true;
+        } else if (take(list, '[') || take(list, ']')) {
+            has_bracket = true;
+        } else {
+            word = take_plain(list);
+            if (word.n == 0)
+                return !(has_bracket && has_more) || fail(list, MAILBOX_SYNTAX);
+            has_more = has_more || str_find(word, '?') < word.n; /* an encoded word, or the beginning of one */
             if (!count_token(list))
                 return false;
         }
@@ -368,9 +373,10 @@ static bool skip_phrase(struct mailbox_list *list)
 
 enum member { MEMBER_MAILBOX, MEMBER_GROUP, MEMBER_BAD };
 
-static enum member begin_group(struct mailbox_list *list)
+/* A group may be named anything (RFC 5322 3.4), but one that bears an address for a name is not what it is for. */
+static enum member begin_group(struct mailbox_list *list, struct str name)
 {
-    if (list->is_in_group) {
+    if (list->is_in_group || str_find(name, '@') < name.n) {
         fail(list, MAILBOX_GROUP);
         return MEMBER_BAD;
     }
@@ -392,7 +398,7 @@ static enum member take_member(struct mailbox_list *list, struct mailbox *mailbo
     if (list->error != MAILBOX_OK || !skip_phrase(list))
         return MEMBER_BAD;
     if (at(list, ':') && list->rest.n < start.n)
-        return begin_group(list);
+        return begin_group(list, str_from(start.p, start.n - list->rest.n));
     ok = at(list, '<') ? take_angle(list, mailbox) : list->rest.n < start.n && end_member(list);
     if (!ok)
         fail(list, MAILBOX_SYNTAX);

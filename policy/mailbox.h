@@ -35,7 +35,7 @@ enum mailbox_error {
     MAILBOX_QUOTED,     /* a quoted string without end, or a local part that is one and looks like an address */
     MAILBOX_WORD,       /* an encoded word within an address (RFC 2047 5) */
     MAILBOX_ROUTE,      /* <@a,@b:user@c> */
-    MAILBOX_GROUP,      /* a group without end, in a group, or an end without a group */
+    MAILBOX_GROUP,      /* a group without end, in a group, or named like an address; an end without a group */
     MAILBOX_SYNTAX,     /* anything else */
     MAILBOX_TOO_LONG,   /* more than MAILBOX_TOKENS_MAX */
     MAILBOX_ERRORS

@@ -13,6 +13,7 @@
 /* What the scenario's configuration allows. */
 struct oracle_rules {
     char domains[512];     /* local domains, separated by blanks, lower case */
+    char authserv_id[128]; /* whose Authentication-Results are removed */
     char quarantine[256];  /* a mailbox that may take the place of all recipients; empty: none */
     bool may_relay;        /* P-1 does not apply */
     bool may_percent;      /* P-2 does not apply */

@@ -178,7 +178,7 @@ static const struct row {
     FORM("not UTF-8", "From: \xfc <a@attack.example>\r\n", "malformed: octets that are not UTF-8"),
     FORM("a fullwidth @", "From: b\xef\xbc\xa0legitimate.example@attack.example\r\n", "malformed: not an address list"),
     FORM("a zero width space", "From: a\xe2\x80\x8b@attack.example\r\n", "malformed: not an address list"),
-    FORM("a group that does not end", "From: Team: a@attack.example\r\n", "malformed: a group that does not end or begin"),
+    FORM("a group that does not end", "From: Team: a@attack.example\r\n", "malformed: a group without an end or a proper beginning"),
     FORM("a malformed list with several domains", "From: a@attack.example, b@legitimate.example, <\r\n", "malformed: not an address list"),
 
     /* what follows the @ */

@@ -191,6 +191,7 @@ static const struct {
     ROW(";", MAILBOX_GROUP),
     ROW("A: B: a@x.example;;", MAILBOX_GROUP),
     ROW("A:; b@y.example", MAILBOX_GROUP),
+    ROW("\"<b@y.example>\": a@x.example;", MAILBOX_GROUP),
     ROW("A: a@x.example;;", MAILBOX_GROUP),
 
     ROW("a@x.example b@y.example", MAILBOX_SYNTAX),
@@ -212,6 +213,8 @@ static const struct {
     ROW("<<a@x.example>>", MAILBOX_SYNTAX),
     ROW("<a@x.example,b@y.example>", MAILBOX_SYNTAX),
     ROW("John \\<b@y.example\\> <a@x.example>", MAILBOX_SYNTAX),
+    ROW("\"b@y.example\" [<a@x.example>", MAILBOX_SYNTAX), /* Python's readers see the quoted address */
+    ROW("[=?utf-8?q?b=40y.example?=] <a@x.example>", MAILBOX_SYNTAX),
     ROW("a @x.example", MAILBOX_SYNTAX),
     ROW("a@ x.example", MAILBOX_SYNTAX),
     ROW("a@x.\r\n example", MAILBOX_SYNTAX),
