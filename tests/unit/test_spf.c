@@ -199,6 +199,10 @@ static const struct row {
       "PTR 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa OK x.example\n"
       "AAAA x.example OK 2001:db8::1\n",
       "2001:db8::1", "a@x.example", AUTH_PASS, 1, 0 },
+    { "no PTR record is a void lookup", RECORD("x.example", "v=spf1 ptr a:n1.example a:n2.example +all"),
+      "192.0.2.1", "a@x.example", AUTH_PERMERROR, 3, 3 },
+    { "names behind it without an address are none", RECORD("x.example", "v=spf1 ptr a:n1.example a:n2.example +all")
+      "PTR 1.2.0.192.in-addr.arpa OK n3.x.example\n", "192.0.2.1", "a@x.example", AUTH_PASS, 3, 2 },
     { "an error at PTR is no match", RECORD("x.example", "v=spf1 ptr -all") "PTR 1.2.0.192.in-addr.arpa TEMP\n",
       "192.0.2.1", "a@x.example", AUTH_FAIL, 1, 0 },
     { "an error at one name goes on to the next", RECORD("x.example", "v=spf1 ptr -all")
