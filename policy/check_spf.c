@@ -189,9 +189,9 @@ void spf_refuse_permerror(struct pass *pass, const struct check *check, const st
 {
     struct str domain = shown(result->domain);
     struct str text =
-        arena_printf(pass->arena, "SPF: error in the record of %.*s: %.*s", STR_ARG(domain), STR_ARG(result->reason));
+        arena_printf(pass->arena, "SPF: permanent error for %.*s: %.*s", STR_ARG(domain), STR_ARG(result->reason));
 
-    pass_refuse(pass, check, 550, "5.7.24", reply_text(text, "SPF: error in the record of this domain"),
+    pass_refuse(pass, check, 550, "5.7.24", reply_text(text, "SPF: permanent error in the record of this domain"),
                 why(pass, result));
 }
 

@@ -13,6 +13,7 @@
  * - Any address of any MX host decides "mx" before a temporary error of another host does (5.4), so that the order of the
  *   hosts in the answer means nothing.
  * - A target name that is no DNS name (4.8) does not match; as that of include or redirect it is a permerror (4.3, 6.1).
+ * - Over a cap of ours (FACT_LIMIT) a lookup is a permerror, also where an error of the DNS would be none.
  * - Terms with %{s} or %{l} match nothing when the local part is not ASCII (RFC 8616 4).
  */
 #ifndef POLICY_SPF_H
@@ -25,6 +26,7 @@ enum {
     SPF_VOID_LOOKUPS_MAX = 2,
     SPF_MX_MAX = 10,
     SPF_PTR_MAX = 10,
+    SPF_ASKED_AHEAD_MAX = 24, /* facts of the transaction up to which a run asks past an unknown; ours */
     SPF_EXPLANATION_MAX = 256 /* octets of an explanation; a longer one is as none (RFC 7208 6.2: "MAY limit") */
 };
 
