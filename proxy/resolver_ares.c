@@ -2,7 +2,8 @@
  * CNAMEs of the answer section to the name that has the records, and take those of the kind asked for.
  *
  * c-ares draws the query id, matches answers by server, port, id and question, repeats, changes over to the next server
- * and, after a truncated answer, to TCP. Its own cache, hosts file and search list are off.
+ * and, after a truncated answer, to TCP. Its own cache, hosts file and search list are off. So is mixed case (0x20): the
+ * resolvers of small routers give questions back in lower case, and no mail at all would get through them.
  */
 #include <ares.h>
 #include <arpa/inet.h>
@@ -360,7 +361,7 @@ ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb
 {
     static char lookups[] = "b", nothing[] = "";
     struct ares_options options = {
-        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_DNS0x20,
+        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
         .timeout = (int)settings->timeout,
         .maxtimeout = (int)settings->timeout, /* it would double from try to try */
         .tries = (int)settings->tries,
