@@ -7,9 +7,12 @@
  */
 #include <ares.h>
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
+#include "budget.h"
 #include "resolver_parts.h"
 
 enum {
@@ -17,6 +20,48 @@ enum {
     TTL_MAX = (1U << 31) - 1, /* s; above it reads 0 (RFC 2181 8) */
     SERVERS_TEXT = DNS_SERVERS_MAX * ENDPOINT_TEXT_MAX
 };
+
+/* ---- memory ---- */
+
+/* What c-ares has, in this process, and what it may have: a message of 64 KB, taken apart, can need 10 MB. One that needs
+ * more than its room cannot be read, and its question reads TEMP.
+ */
+static size_t ares_used, ares_room;
+
+static bool has_room(size_t n)
+{
+    return ares_used <= ares_room && n <= ares_room - ares_used;
+}
+
+static void *counted(void *memory)
+{
+    if (memory != NULL)
+        ares_used += malloc_usable_size(memory);
+    return memory;
+}
+
+static void ares_release(void *memory)
+{
+    if (memory != NULL)
+        ares_used -= malloc_usable_size(memory);
+    free(memory);
+}
+
+static void *ares_take(size_t n)
+{
+    return has_room(n) ? counted(malloc(n)) : NULL;
+}
+
+static void *ares_resize(void *memory, size_t n)
+{
+    size_t before = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *resized = n <= before || has_room(n - before) ? realloc(memory, n) : NULL;
+
+    if (resized == NULL)
+        return NULL;
+    ares_used -= before;
+    return counted(resized);
+}
 
 /* ---- values ---- */
 
@@ -376,7 +421,8 @@ ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb
               ARES_OPT_QUERY_CACHE | ARES_OPT_DOMAINS;
     ares_channel_t *channel = NULL;
 
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+    ares_room = BUDGET_DNS_ANSWER + (size_t)settings->in_flight * BUDGET_DNS_QUERY;
+    if (ares_library_init_mem(ARES_LIB_INIT_ALL, ares_take, ares_release, ares_resize) != ARES_SUCCESS)
         return NULL;
     if (ares_init_options(&channel, &options, set) == ARES_SUCCESS && set_servers(channel, &settings->servers))
         return channel;

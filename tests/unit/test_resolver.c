@@ -24,6 +24,7 @@ enum manner {
     TRUNCATE_ONLY, /* TC over UDP, nothing over TCP */
     FORGE,         /* wrong id, wrong question; then the lines */
     LOWER,         /* the question in lower case */
+    HUGE,          /* TC over UDP; over TCP 64 KB that would take 10 MB to read */
     CHAIN          /* every name is an alias of another, whose records are left out */
 };
 
@@ -91,6 +92,29 @@ static size_t read_question(const uint8_t *p, struct seen *seen)
     return at + 5;
 }
 
+/* Records that are few octets to send and many to write down: names of 250 octets, each escaped. */
+static void compose_huge(struct dns_message *m)
+{
+    static const char head[] = "\0\2\0\1\0\0\0\1\0\2";
+    uint8_t label[64], pointer[2] = { (uint8_t)(0xc0 | m->n >> 8), (uint8_t)m->n };
+    unsigned n = 0;
+
+    memset(label, 1, sizeof label);
+    for (int i = 0; i < 4; i++) {
+        label[0] = i < 3 ? 63 : 57;
+        dns_put(m, label, 1U + label[0]);
+    }
+    dns_put(m, "", 1);
+    do {
+        if (n++ > 0)
+            dns_put(m, pointer, 2);
+        dns_put(m, head, sizeof head - 1);
+        dns_put(m, pointer, 2);
+    } while (m->n + 14 <= sizeof m->octet);
+    m->octet[6] = (uint8_t)(n >> 8);
+    m->octet[7] = (uint8_t)n;
+}
+
 /* The message for a row, with the question as it was asked. */
 static void compose(struct dns_message *m, const uint8_t *query, size_t question_end, const struct zone_row *row,
                     const struct seen *seen)
@@ -100,6 +124,10 @@ static void compose(struct dns_message *m, const uint8_t *query, size_t question
     dns_message_begin(m, seen->id, row->flags != 0 ? row->flags : 0x8180, seen->name, seen->type);
     if (row->manner != LOWER)
         memcpy(m->octet + 12, query + 12, question_end - 12);
+    if (row->manner == HUGE) {
+        compose_huge(m);
+        return;
+    }
     if (row->manner == CHAIN) {
         snprintf(chain, sizeof chain, "%s CNAME 60 x%s", seen->name, seen->name);
         dns_message_add(m, chain);
@@ -148,7 +176,7 @@ static void serve_udp(void)
     compose(&m, query, end, row, seen);
     if (row->manner == FORGE)
         forge(&m, &from);
-    if (row->manner == TRUNCATE || row->manner == TRUNCATE_ONLY) {
+    if (row->manner == TRUNCATE || row->manner == TRUNCATE_ONLY || row->manner == HUGE) {
         m.octet[2] |= 2;
         m.octet[7] = 0;
         m.n = end;
@@ -376,6 +404,7 @@ static const struct zone_row zone[] = {
     { "xxxxxxxxchain.example", 0, "", CHAIN },
     { "xxxxxxxxxchain.example", 0, "", CHAIN },
     { "big.example", 0, "big.example A 60 192.0.2.9", TRUNCATE },
+    { "huge.example", 0, "", HUGE },
     { "stuck.example", 0, "", TRUNCATE_ONLY },
     { "forged.example", 0, "forged.example A 60 192.0.2.1", FORGE },
     { "lower.example", 0, "lower.example A 60 192.0.2.1", LOWER },
@@ -608,6 +637,20 @@ static void truncated_answers_are_fetched_by_tcp(void)
     CHECK_ANSWER("OK 192.0.2.9");
     CHECK_EQ_INT(rig.seen_n, 2);
     CHECK(rig.seen[1].by_tcp);
+    end();
+}
+
+/* Its memory is bounded, and what comes next is not the worse for it. */
+static void an_answer_that_takes_too_much_reads_temp(void)
+{
+    begin(zone);
+    start();
+    ask(1, ASK_A, "huge.example");
+    await(1);
+    CHECK_ANSWER("TEMP");
+    ask(1, ASK_A, "big.example");
+    await(2);
+    CHECK_ANSWER("OK 192.0.2.9");
     end();
 }
 
@@ -861,6 +904,7 @@ static const struct test_case tests[] = {
     TEST(a_closed_port_reads_temp_at_once),
     TEST(the_next_server_is_asked),
     TEST(truncated_answers_are_fetched_by_tcp),
+    TEST(an_answer_that_takes_too_much_reads_temp),
     TEST(what_goes_on_too_long_is_given_up),
     TEST(late_answers_find_nobody),
     TEST(time_that_jumps_gives_up_what_is_under_way),
