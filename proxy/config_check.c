@@ -382,6 +382,18 @@ static void check_limits(struct config_reading *r)
     check_share(r, limits, "header_size", r->config->limits.header_size, 2);
 }
 
+/* ---- [dns] ---- */
+
+static void check_dns(struct config_reading *r)
+{
+    struct config_instance *dns = config_instance_named(r, "dns");
+    const struct dns_settings *settings = &r->config->dns;
+    uint64_t servers = settings->servers.n > 0 ? settings->servers.n : 1;
+
+    if (dns->errors_n == 0 && settings->timeout * settings->tries * servers > r->config->timeouts.verdict)
+        WARN(r, dns, "timeout", "with all tries at all servers it is longer than [timeouts] verdict");
+}
+
 void config_check(struct config_reading *r)
 {
     struct config *config = r->config;
@@ -402,6 +414,7 @@ void config_check(struct config_reading *r)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
     check_dmarc_section(r);
+    check_dns(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 10 };
+enum { ITEMS = 13 };
 
 struct item {
     const char *what;
@@ -29,6 +29,12 @@ static bool has_south_tls(const struct config *config)
     return false;
 }
 
+/* What it remembers is held within its size; a query is counted whole, and only one answer is being read. */
+static uint64_t dns_of_worker(const struct config *config)
+{
+    return config->dns.cache_size + config->dns.in_flight * BUDGET_DNS_QUERY + BUDGET_DNS_ANSWER;
+}
+
 /* A reload runs new workers beside old ones that finish their sessions. Sessions are counted once, since their limit holds
  * for both together (counts.h); each generation has its own memory for messages.
  */
@@ -46,6 +52,9 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "client addresses, per worker", sessions, 2 * workers * BUDGET_ADDRESS_ENTRY, true },
         { "messages held for their verdict", 1, config->limits.message_memory, false },
         { "the same of old workers", 1, config->limits.message_memory, false },
+        { "questions of sessions", sessions, config->dns.in_flight_session * BUDGET_QUESTION, true },
+        { "DNS, per worker", workers, dns_of_worker(config), false },
+        { "the same of old workers", workers, dns_of_worker(config), false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 
