@@ -504,18 +504,17 @@ static void run(struct pass *pass)
                                          .reason = STR_INIT("") };
     if (auth->is_exempt)
         return;
-    if (auth->author.n == 0) { /* RFC 9989 5.3.1; [author] strict refuses such a message */
+    j.is_request_known = true;
+    j.mode = mode_for(j.wish, auth->author);
+    if (j.mode == DMARC_OFF) {
+        pass_find(pass, &check_dmarc, "off", auth->author);
+    } else if (auth->author.n == 0) { /* RFC 9989 5.3.1; [author] strict refuses such a message */
         auth->dmarc.result = AUTH_NONE;
         auth->dmarc.reason = STR("no author domain");
         pass_find(pass, &check_dmarc, "none", auth->dmarc.reason);
-        return;
-    }
-    j.is_request_known = true;
-    j.mode = mode_for(j.wish, auth->author);
-    if (j.mode == DMARC_OFF)
-        pass_find(pass, &check_dmarc, "off", auth->author);
-    else
+    } else {
         examine(&j);
+    }
 }
 
 #define DMARC(field) offsetof(struct policy, dmarc.field)

@@ -320,7 +320,7 @@ static void put_dkim_ignored(struct report *r)
     end_word(r->p);
 }
 
-/* Without a signature the method still ran when its neighbours did. */
+/* Without a signature the method still ran when its neighbours did, unless it is switched off. */
 static void put_dkims(struct report *r)
 {
     const struct authentication *auth = r->auth;
@@ -330,7 +330,7 @@ static void put_dkims(struct report *r)
         put_dkim(r, &auth->dkim[i]);
     if (auth->dkim_ignored > 0)
         put_dkim_ignored(r);
-    else if (auth->dkim_n == 0 && has_run)
+    else if (auth->dkim_n == 0 && has_run && r->policy->dkim.check)
         begin_result(r, "dkim", AUTH_NONE);
 }
 

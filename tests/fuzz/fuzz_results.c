@@ -333,6 +333,7 @@ static void make(struct str input)
     bool is_quarantined = flags.n > 6 && (flags.p[6] & 1);
 
     policy = (struct policy){ .hostname = STR_INIT("mx.example"), .authserv_id = STR_INIT("mx.example") };
+    policy.dkim.check = true;
     policy.spf.received_spf = flags.n > 5 && (flags.p[5] & 1);
     mail_from = (struct path){ .unquoted = local, .text = local };
     envelope = (struct envelope){ .mail_from = &mail_from, .is_smtputf8 = flags.n > 4 && (flags.p[4] & 1) };
