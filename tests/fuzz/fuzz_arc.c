@@ -85,7 +85,7 @@ static void evaluate(enum stage stage, struct str header, const struct facts *fa
     static struct domain_entry sealers[] = { { STR_INIT("example.net"), true }, { STR_INIT("s2.example"), false } };
     static char memory[2][MEMORY];
     static struct outcome outcome[2];
-    struct policy policy = { .dkim.min_bits = 1024, .arc.trusted_sealers = { sealers, 2 } };
+    struct policy policy = { .dkim.min_bits = 1024, .arc.check = true, .arc.trusted_sealers = { sealers, 2 } };
     struct envelope envelope = { .now = 1700000000 };
     struct message message = { .header = header };
     struct arena arena;

@@ -225,6 +225,7 @@ int main(int argc, char **argv)
 {
     run.policy.dkim.signatures = DKIM_SIGNATURES_MAX;
     run.policy.dkim.min_bits = 1024;
+    run.policy.arc.check = true;
     run.policy.arc.trusted_sealers = (struct domain_set){ run.sealers, 0 };
     for (int i = 1; i < argc && i <= SEALERS_MAX; i++)
         run.sealers[run.policy.arc.trusted_sealers.n++] = (struct domain_entry){ str_of(argv[i]), false };

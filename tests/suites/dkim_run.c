@@ -48,7 +48,9 @@ static void answer_all(struct run *run)
 
 static void evaluate(struct run *run, enum stage stage)
 {
-    static const struct policy policy = { .dkim = { .signatures = DKIM_SIGNATURES_MAX, .min_bits = RSA_BITS_MIN } };
+    static const struct policy policy = {
+        .dkim = { .check = true, .signatures = DKIM_SIGNATURES_MAX, .min_bits = RSA_BITS_MIN }
+    };
     static char memory[MEMORY];
 
     for (int round = 0; round < 10; round++) {

@@ -54,7 +54,7 @@ static void begin(struct str header)
 
     memcpy(world.sealers, sealers, sizeof sealers);
     world.policy = (struct policy){ .dkim = { .signatures = DKIM_SIGNATURES_MAX, .min_bits = 1024 },
-                                    .arc.trusted_sealers = { world.sealers, 2 } };
+                                    .arc = { .check = true, .trusted_sealers = { world.sealers, 2 } } };
     world.envelope = (struct envelope){ .now = 1700000000 };
     world.header = header;
     world.key = STR("k=rsa; p=" RSA_2048);

@@ -47,7 +47,10 @@ static struct policy make_policy(void)
     return (struct policy){
         .hostname = STR("gw.example"),
         .relay.networks = { &trusted, 1 },
-        .spf = { .fail = SPF_FAIL_WITHOUT_DMARC, .temperror = TEMPERROR_TEMPFAIL, .skip = { &skipped, 1 } },
+        .spf = { .check = true,
+                 .fail = SPF_FAIL_WITHOUT_DMARC,
+                 .temperror = TEMPERROR_TEMPFAIL,
+                 .skip = { &skipped, 1 } },
     };
 }
 
