@@ -12,11 +12,9 @@
  */
 static const char *why_not(const struct pass *pass)
 {
-    const struct envelope *envelope = pass->envelope;
-
-    if (envelope->is_authenticated || network_list_holds(&pass->policy->relay.networks, &envelope->client.address))
+    if (policy_is_exempt(pass->policy, pass->envelope))
         return "exempt";
-    return network_list_holds(&pass->policy->spf.skip, &envelope->client.address) ? "skipped" : NULL;
+    return network_list_holds(&pass->policy->spf.skip, &pass->envelope->client.address) ? "skipped" : NULL;
 }
 
 static struct spf_query make_query(const struct pass *pass)
