@@ -1,7 +1,7 @@
-/* SPF records in a world of their own making: octet 1 is a seed, line 1 the record of x.example, then lines of facts. What is
- * asked beyond those is answered from the name alone: there is nothing, or the same record again, or the client's address, or
- * no answer. In every order of answers the result is the same, within the limits of RFC 7208 4.6.4, and every name asked
- * for is one that the DNS takes.
+/* SPF records in a world of their own making: octet 1 is a seed, line 1 the record of x.example, then lines of facts.
+ * What is asked beyond those is answered from the name alone: there is nothing, or the same record again, or the
+ * client's address, or no answer. In every order of answers the result is the same, within the limits of RFC 7208
+ * 4.6.4, and every name asked for is one that the DNS takes.
  */
 #include "fuzz.h"
 #include "policy/spf.h"

@@ -6,9 +6,9 @@
  *       check ADDRESS HELO SENDER               words as in facts; the sender as it came in MAIL FROM
  * Out:  pass MECHANISM LOOKUPS VOIDS "explanation" "reason"
  *
- * Each case is evaluated with the whole zone known, and again with the answers coming one by one in many orders. It is an
- * error of ours, told and counted at the end, when an order changes the result, when an unknown is left without a question,
- * or when a deadline at any moment is not decided at once.
+ * Each case is evaluated with the whole zone known, and again with the answers coming one by one in many orders. It is
+ * an error of ours, told and counted at the end, when an order changes the result, when an unknown is left without a
+ * question, or when a deadline at any moment is not decided at once.
  */
 #include <stdint.h>
 #include <stdio.h>

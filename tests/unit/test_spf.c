@@ -1,5 +1,5 @@
-/* check_host(): ATTACKS G row by row, and what the published suite does not hold. A row is a zone, a client, a sender and
- * what comes of them; what a zone does not list does not exist.
+/* check_host(): ATTACKS G row by row, and what the published suite does not hold. A row is a zone, a client, a sender
+ * and what comes of them; what a zone does not list does not exist.
  */
 #include "policy/spf.h"
 
@@ -338,8 +338,8 @@ static void answer_but(const char *hidden)
     }
 }
 
-/* ATTACKS G13: each include holds a term whose answer is held back, eight mx of ten hosts behind it; once those are asked
- * for, the answer comes, matches, and the next include's turn has come.
+/* ATTACKS G13: each include holds a term whose answer is held back, eight mx of ten hosts behind it; once those are
+ * asked for, the answer comes, matches, and the next include's turn has come.
  */
 static void who_answers_in_a_clever_order_gains_little(void)
 {
