@@ -1,8 +1,8 @@
 /* Canonical bodies, streamed.
  *
- * What the canonical form leaves alone goes into the hash as a slice of the input, many lines at a time. What it may have
- * to change waits in the state until it is known: line ends (the body may be over), white space and a CR (the line may be
- * over). They go out in this order before the next octet of content: line ends, one SP, CR.
+ * What the canonical form leaves alone goes into the hash as a slice of the input, many lines at a time. What it may
+ * have to change waits in the state until it is known: line ends (the body may be over), white space and a CR (the
+ * line may be over). They go out in this order before the next octet of content: line ends, one SP, CR.
  *
  * Only CRLF ends a line. A bare CR or LF, should one come, is content.
  */
@@ -18,7 +18,9 @@ static void flush(struct body_canon *canon)
     canon->staged_n = 0;
 }
 
-/* Long pieces go into the hash as they lie, short ones are gathered first: a call costs as much as hashing some octets. */
+/* Long pieces go into the hash as they lie, short ones are gathered first: a call costs as much as hashing some
+ * octets.
+ */
 static void feed(struct body_canon *canon, struct str octets)
 {
     if (octets.n > sizeof canon->staged - canon->staged_n)
@@ -140,8 +142,8 @@ static size_t without_line_octets(struct str s)
     return s.n;
 }
 
-/* 3.4.3: the body as it is, but for the empty lines at its end. So all before the last octet that is no CR or LF goes out
- * in one piece.
+/* 3.4.3: the body as it is, but for the empty lines at its end. So all before the last octet that is no CR or LF goes
+ * out in one piece.
  */
 static void add_simple(struct body_hashes *b, struct str in)
 {
@@ -168,8 +170,8 @@ static bool is_changed(char c, char next)
 
 enum { SHORT = 32, BLOCK = 128 };
 
-/* Whether is_changed anywhere in the block (whose last octet has a next one, too). Without branches, so that compilers make
- * vector instructions of it: 1.2 instructions an octet.
+/* Whether is_changed anywhere in the block (whose last octet has a next one, too). Without branches, so that compilers
+ * make vector instructions of it: 1.2 instructions an octet.
  */
 static bool is_block_changed(const char *p)
 {
@@ -191,7 +193,8 @@ static size_t find_changed(struct str s, size_t n, size_t end)
     return n;
 }
 
-/* Length of the piece at the front that the relaxed form leaves as it is, up to an octet of content. `s` begins with one.
+/* Length of the piece at the front that the relaxed form leaves as it is, up to an octet of content. `s` begins with
+ * one.
  */
 static size_t unchanged_length(struct str s)
 {
@@ -207,8 +210,9 @@ static size_t unchanged_length(struct str s)
     return n;
 }
 
-/* 3.4.4: white space becomes one SP, and nothing at the end of a line; empty lines at the end are left out. Linear: what
- * unchanged_length looked at and gave back is all white space and line ends, which the next turns take one by one.
+/* 3.4.4: white space becomes one SP, and nothing at the end of a line; empty lines at the end are left out. Linear:
+ * what unchanged_length looked at and gave back is all white space and line ends, which the next turns take one by
+ * one.
  */
 static void add_relaxed(struct body_hashes *b, struct str in)
 {

@@ -1,7 +1,7 @@
 /* The hash of a header: canonical forms (RFC 6376 3.4.1, 3.4.2) and the choice of fields (5.4.2).
  *
- * h= takes fields from the bottom up, name by name. The names are sorted once; each field of the header then finds its name
- * by binary search and takes the newest of as many places as h= names it. So a header costs O(octets * log names)
+ * h= takes fields from the bottom up, name by name. The names are sorted once; each field of the header then finds its
+ * name by binary search and takes the newest of as many places as h= names it. So a header costs O(octets * log names)
  * whatever stands in it: nothing is hashed that collisions could slow down (ATTACKS H06, H08).
  */
 #include "dkim.h"

@@ -1,8 +1,8 @@
 /* Signature fields, and the check over a header section that has them.
  *
- * The input is a header section. Whatever a field says, what was read of it lies within it, and a field that is well-formed
- * keeps the promises of dkim.h. The check over it (keys that exist, signatures that verify) must decide, the same way
- * twice, and never refuse.
+ * The input is a header section. Whatever a field says, what was read of it lies within it, and a field that is
+ * well-formed keeps the promises of dkim.h. The check over it (keys that exist, signatures that verify) must decide,
+ * the same way twice, and never refuse.
  */
 #include <stdint.h>
 #include <stdlib.h>
