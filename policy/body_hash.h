@@ -1,6 +1,6 @@
 /* Hashes of a body while it flows by: for each distinct (canonicalisation, l=) that the signatures of its header name
- * (RFC 6376 3.4.3, 3.4.4, 3.4.5), so that the body passes memory once. Each of the two canonical forms is made and hashed
- * once, however many hashes are taken of it: five signatures with five l= cost as much as one.
+ * (RFC 6376 3.4.3, 3.4.4, 3.4.5), so that the body passes memory once. Each of the two canonical forms is made and
+ * hashed once, however many hashes are taken of it: five signatures with five l= cost as much as one.
  *
  *     struct body_hashes hashes;
  *     body_hashes_begin(&hashes, header, signatures);   when the header section is complete
@@ -26,6 +26,8 @@ struct body_canon {
     uint64_t length;     /* octets so far, those waiting left out */
     uint64_t next_limit; /* the length at which the next hash is taken */
     struct sha256 sha;
+    size_t staged_n;
+    char staged[256]; /* on its way into the hash */
 };
 
 /* The hash of the first `limit` octets of a canonical body: the form's own, stopped there. */
@@ -42,8 +44,8 @@ struct body_hashes {
     size_t n;
 };
 
-/* Reads which hashes the first `signatures` DKIM-Signature fields and the newest ARC-Message-Signature of `header` need;
- * nothing is kept of it. Fields that dkim_signature_read refuses need none. n == 0: there is nothing to add.
+/* Reads which hashes the first `signatures` DKIM-Signature fields and the newest ARC-Message-Signature of `header`
+ * need; nothing is kept of it. Fields that dkim_signature_read refuses need none. n == 0: there is nothing to add.
  */
 void body_hashes_begin(struct body_hashes *, struct str header, size_t signatures);
 void body_hashes_add(struct body_hashes *, struct str octets);

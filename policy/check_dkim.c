@@ -1,9 +1,9 @@
-/* The DKIM check: what each signature of the message comes to (RFC 6376 6.1), for DMARC and for the trace fields. It never
- * refuses: RFC 6376 6.3 has a message with broken signatures taken as one without.
+/* The DKIM check: what each signature of the message comes to (RFC 6376 6.1), for DMARC and for the trace fields. It
+ * never refuses: RFC 6376 6.3 has a message with broken signatures taken as one without.
  *
- * AT_HEADERS the keys are asked and the signatures verified while the body still comes in. The body's hash is taken for
- * right, unless a body that was streamed under the same signature has contradicted it before (PAST). AT_END the body is
- * there to compare, and what contradicts is noted for the next time.
+ * AT_HEADERS the keys are asked and the signatures verified while the body still comes in. The body's hash is taken
+ * for right, unless a body that was streamed under the same signature has contradicted it before (PAST). AT_END the
+ * body is there to compare, and what contradicts is noted for the next time.
  */
 #include "body_hash.h"
 #include "dkim.h"
@@ -73,8 +73,8 @@ static void describe(struct judgement *j)
     };
 }
 
-/* What the field alone decides. x= in the past and t= in the future are left to the verifier (RFC 6376 3.5): the first is
- * a failed test, the second a thing that we do not accept.
+/* What the field alone decides. x= in the past and t= in the future are left to the verifier (RFC 6376 3.5): the first
+ * is a failed test, the second a thing that we do not accept.
  */
 static bool judge_field(struct judgement *j, const char *malformed)
 {
@@ -211,7 +211,9 @@ static void presume_body(struct judgement *j)
         conclude(j, AUTH_PASS, "");
 }
 
-/* Says what to remember, or to forget when a memory turned out wrong. The session knows whether the body was streamed. */
+/* Says what to remember, or to forget when a memory turned out wrong. Whether the body was streamed is known to the
+ * session.
+ */
 static void note_past(struct judgement *j, struct str key, bool contradicted)
 {
     struct question q = { ASK_PAST, key };
@@ -344,11 +346,12 @@ static const struct option options[] = {
               "fails DMARC." },
     { .section = "dkim", .key = "signatures", .type = OPTION_NUMBER, .offset = DKIM(signatures), .preset = "5",
       .min = 1, .max = DKIM_SIGNATURES_MAX, .unit = "signatures",
-      .help = "How many signatures of a message are verified, from the top; each costs a DNS query. The others count as "
-              "not there." },
+      .help = "How many signatures of a message are verified, from the top; each costs a DNS query. The others count "
+              "as not there." },
     { .section = "dkim", .key = "min_bits", .type = OPTION_NUMBER, .offset = DKIM(min_bits), .preset = "1024",
       .min = RSA_BITS_MIN, .max = RSA_BITS_MAX, .unit = "bits",
-      .help = "The shortest RSA key that is accepted. RFC 8301 forbids less than 1024 and advises signers to use 2048." },
+      .help = "The shortest RSA key that is accepted. RFC 8301 forbids less than 1024 and advises signers to use "
+              "2048." },
     { .section = "dkim", .key = "accept_partial", .type = OPTION_BOOL, .offset = DKIM(accept_partial), .preset = "no",
       .help = "Let DMARC take a signature that leaves the end of the body unsigned (l=). Anybody may have written that "
               "end." },

@@ -1,8 +1,9 @@
 /* The cryptography libraries behind crypto.h.
  *
- * SHA-256 is libsodium's: 54 instructions an octet against mbedTLS's 61 on amd64, both in plain C. RSA is mbedTLS's: its
- * low level needs no random numbers to verify. What a stranger's key may cost is decided here before any mathematics:
- * at most 4096 bits and an exponent of 32 (ATTACKS H03, H04: with a huge exponent one operation takes 266 ms).
+ * SHA-256 is libsodium's: 54 instructions an octet against mbedTLS's 61 on amd64, both in plain C. RSA is mbedTLS's:
+ * its low level needs no random numbers to verify. What a stranger's key may cost is decided here before any
+ * mathematics: at most 4096 bits and an exponent of 32 (ATTACKS H03, H04: with a huge exponent one operation takes 266
+ * ms).
  */
 #include "crypto.h"
 

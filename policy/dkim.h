@@ -24,8 +24,8 @@ bool tag_next(struct str *rest, struct tag *);
 
 enum { TAGS_MAX = 64 /* of one list; real ones have a dozen */ };
 
-/* Reads a whole list: found[i] becomes the tag called names[i], its name { NULL, 0 } when there is none. Returns NULL, or
- * what is wrong with the list: it is none, a tag appears twice, or there are more than TAGS_MAX. O(octets).
+/* Reads a whole list: found[i] becomes the tag called names[i], its name { NULL, 0 } when there is none. Returns NULL,
+ * or what is wrong with the list: it is none, a tag appears twice, or there are more than TAGS_MAX. O(octets).
  */
 const char *tags_read(struct str list, const char *const *names, size_t n, struct tag *found);
 
@@ -36,8 +36,8 @@ bool colon_list_next(struct str *rest, struct str *item);
 /* Whether it holds `word`, in any case. */
 bool colon_list_holds(struct str list, struct str word);
 
-/* Base64 with white space anywhere (RFC 6376 2.10), strict otherwise: padding, no stray bits. The octets lie in the arena;
- * { NULL, 0 } when it is malformed, or longer than `max` octets.
+/* Base64 with white space anywhere (RFC 6376 2.10), strict otherwise: padding, no stray bits. The octets lie in the
+ * arena; { NULL, 0 } when it is malformed, or longer than `max` octets.
  */
 struct str base64_read(struct str text, size_t max, struct arena *);
 /* Whether it is well-formed, and how many octets it stands for. */
@@ -73,16 +73,16 @@ struct dkim_signature {
     struct str chain;      /* cv= of a seal */
 };
 
-/* Reads one field. NULL when it is well-formed by RFC 6376 3.5, 6.1.1 (RFC 8617 4.1.2, 4.1.3), else why not, for people;
- * what could be read stands in the struct all the same, for the report. Times are not judged here.
+/* Reads one field. NULL when it is well-formed by RFC 6376 3.5, 6.1.1 (RFC 8617 4.1.2, 4.1.3), else why not, for
+ * people; what could be read stands in the struct all the same, for the report. Times are not judged here.
  */
 const char *dkim_signature_read(const struct header_field *, enum signature_kind, struct dkim_signature *);
 
 /* The domain of i=: what follows the last "@"; { NULL, 0 } without one. */
 struct str dkim_identity_domain(struct str identity);
 
-/* The key of the PAST question: names this signature whatever message it stands in; hex of a SHA-256 over d=, s=, bh= and
- * b=. { NULL, 0 } when the arena is full.
+/* The key of the PAST question: names this signature whatever message it stands in; hex of a SHA-256 over d=, s=, bh=
+ * and b=. { NULL, 0 } when the arena is full.
  */
 struct str dkim_past_key(const struct dkim_signature *, struct arena *);
 
@@ -97,9 +97,9 @@ struct dkim_key {
     bool is_unasked;   /* a cap of ours stood in the way: DKIM takes it as permerror, ARC as doubt */
 };
 
-/* Asks for the key of a signature and reads it (RFC 6376 3.6.1, 6.1.2; RFC 8301, 8463), sizes and exponent judged: after
- * AUTH_PASS it is fit for use. Otherwise AUTH_PENDING, AUTH_TEMPERROR, AUTH_PERMERROR, AUTH_POLICY (too short or long, an
- * odd exponent) with `*reason` for people.
+/* Asks for the key of a signature and reads it (RFC 6376 3.6.1, 6.1.2; RFC 8301, 8463), sizes and exponent judged:
+ * after AUTH_PASS it is fit for use. Otherwise AUTH_PENDING, AUTH_TEMPERROR, AUTH_PERMERROR, AUTH_POLICY (too short or
+ * long, an odd exponent) with `*reason` for people.
  */
 enum auth_result dkim_key_ask(struct pass *, const struct dkim_signature *, struct dkim_key *, const char **reason);
 
@@ -115,8 +115,8 @@ void header_hash_add(struct header_hash *, const struct header_field *);
 /* The signature field itself: its b= left empty, without the final CRLF (RFC 6376 3.7). */
 void header_hash_add_signature(struct header_hash *, const struct header_field *, const struct dkim_signature *);
 
-/* The digest a DKIM-Signature or an ARC-Message-Signature signs: the fields of h= bottom-up (RFC 6376 5.4.2), then itself.
- * O(octets of the header * log names), some 30 KB of stack, whatever the header holds (ATTACKS H06, H08).
+/* The digest a DKIM-Signature or an ARC-Message-Signature signs: the fields of h= bottom-up (RFC 6376 5.4.2), then
+ * itself. O(octets of the header * log names), some 30 KB of stack, whatever the header holds (ATTACKS H06, H08).
  */
 void dkim_header_digest(struct str header, const struct header_field *self, const struct dkim_signature *,
                         uint8_t digest[SHA256_SIZE]);

@@ -1,7 +1,7 @@
 /* The hash of a header: canonical forms (RFC 6376 3.4.1, 3.4.2) and the choice of fields (5.4.2).
  *
- * h= takes fields from the bottom up, name by name. The names are sorted once; each field of the header then finds its name
- * by binary search and takes the newest of as many places as h= names it. So a header costs O(octets * log names)
+ * h= takes fields from the bottom up, name by name. The names are sorted once; each field of the header then finds its
+ * name by binary search and takes the newest of as many places as h= names it. So a header costs O(octets * log names)
  * whatever stands in it: nothing is hashed that collisions could slow down (ATTACKS H06, H08).
  */
 #include "dkim.h"
@@ -124,7 +124,7 @@ void header_hash_add_signature(struct header_hash *hash, const struct header_fie
 
 /* ---- the fields that h= names ---- */
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX; /* no field */
 
 /* The names of h= and what they select. The first of equal names, in sorted order, keeps the books for all of them. */
 struct selection {

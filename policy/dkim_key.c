@@ -105,8 +105,8 @@ static enum auth_result read_record(struct pass *pass, struct str record, struct
 
 /* ---- the answer ---- */
 
-/* Several records are undefined (RFC 6376 3.6.2.2), and 6.1.2 lets the verifier choose. DNS shuffles them, so the choice
- * must not hang on their order: one of them that is fit is taken, and two that are fit are none.
+/* Several records are undefined (RFC 6376 3.6.2.2), and 6.1.2 lets the verifier choose. DNS shuffles them, so the
+ * choice must not hang on their order: one of them that is fit is taken, and two that are fit are none.
  */
 static enum auth_result read_records(struct pass *pass, const struct fact *fact, struct dkim_key *key,
                                      const char **reason)

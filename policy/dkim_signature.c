@@ -1,6 +1,8 @@
-/* Signature fields: DKIM-Signature (RFC 6376 3.5, 6.1.1) and the two of ARC that are made like it (RFC 8617 4.1.2, 4.1.3).
+/* Signature fields: DKIM-Signature (RFC 6376 3.5, 6.1.1) and the two of ARC that are made like it (RFC 8617 4.1.2,
+ * 4.1.3).
  *
- * RFC 6376 6.1.1 wants them validated meticulously: a field that two readers could take for two things is no signature.
+ * RFC 6376 6.1.1 wants them validated meticulously: a field that two readers could take for two things is no
+ * signature.
  */
 #include "dkim.h"
 #include "path.h"
@@ -203,8 +205,8 @@ static bool read_form(struct str word, bool *is_relaxed)
     return *is_relaxed || str_eq(word, STR("simple"));
 }
 
-/* RFC 6376 3.5: "simple/simple" without one, and simple for the body where only the header's is given. Seals are relaxed
- * (RFC 8617 4.1.3).
+/* RFC 6376 3.5: "simple/simple" without one, and simple for the body where only the header's is given. Seals are
+ * relaxed (RFC 8617 4.1.3).
  */
 static const char *read_canonicalization(const struct reader *r)
 {

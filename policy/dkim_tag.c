@@ -3,8 +3,8 @@
  *     tag-list = tag-spec *( ";" tag-spec ) [ ";" ]
  *     tag-spec = [FWS] tag-name [FWS] "=" [FWS] tag-value [FWS]
  *
- * Octets above ASCII are taken in values: RFC 8616 5 allows UTF-8 where the header is internationalized, and notes of key
- * records hold what they like.
+ * Octets above ASCII are taken in values: RFC 8616 5 allows UTF-8 where the header is internationalized, and notes of
+ * key records hold what they like.
  */
 #include "dkim.h"
 

@@ -3,9 +3,10 @@
 
     tests/suites/dkim_random.py [build/asan/dkim_run [NUMBER [SEED]]]
 
-Messages are signed here, by a signer written from RFC 6376 3.4 and 3.7 alone, so what was not changed afterwards must pass
-everywhere; then half of them are changed in the way that relays, lists and attackers do. The messages come from a fixed
-seed, the keys are new each time. opendkim-testmsg can only ask the DNS, so its library is called with a file of keys.
+Messages are signed here, by a signer written from RFC 6376 3.4 and 3.7 alone, so what was not changed afterwards must
+pass everywhere; then half of them are changed in the way that relays, lists and attackers do. The messages come from a
+fixed seed, the keys are new each time. opendkim-testmsg can only ask the DNS, so its library is called with a file of
+keys.
 
 Where others are known to differ, and why, stands in KNOWN; each is counted. Anything else is a failure, and the message
 is printed.
@@ -76,7 +77,8 @@ def make_keys():
 
 def relaxed_field(field):  # 3.4.2
     name, value = field.split(b":", 1)
-    return name.strip(b" \t").lower() + b":" + re.sub(rb"[ \t]+", b" ", value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+    value = re.sub(rb"[ \t]+", b" ", value.replace(b"\r\n", b"")).strip(b" ")
+    return name.strip(b" \t").lower() + b":" + value + b"\r\n"
 
 
 def canonical_body(body, relaxed):  # 3.4.3, 3.4.4
@@ -100,7 +102,7 @@ def select(fields, names):  # 5.4.2
 
 
 class Message:
-    """Fields (with their CRLF) and body; `signature` is the place of the DKIM-Signature, `facts` what KNOWN asks about."""
+    """Fields (with their CRLF) and body; `signature` is its place among the fields, `facts` what KNOWN asks about."""
 
     def __init__(self, fields, body):
         self.fields, self.body = fields, body
@@ -155,7 +157,8 @@ def sign(r, message, key):
     if limit is not None:
         tags.append((b"l", b"%d" % limit))
         message.facts.add("l beyond the body" if limit > len(canonical) else "l")
-    for tag, value, chance in ((b"t", b"%d" % (NOW - 100), 0.5), (b"x", b"%d" % (NOW + 86400), 0.3), (b"q", b"dns/txt", 0.3),
+    for tag, value, chance in ((b"t", b"%d" % (NOW - 100), 0.5), (b"x", b"%d" % (NOW + 86400), 0.3),
+                               (b"q", b"dns/txt", 0.3),
                                (b"i", r.choice([b"@", b"user@", b"a=20b@mail."]) + DOMAIN, 0.4),
                                (b"z", b"Subject:=20x|From:a@b", 0.1), (b"unknown_1", b"some text", 0.1)):
         if r.random() < chance:
@@ -281,7 +284,8 @@ def change_header(r, m):
         m.fields.append(r.choice([b"X-Twice: three\r\n", b"X-Absent: no more\r\n", b"Subject: second\r\n",
                                   b"From: second@other.example\r\n"]))
     elif kind == 7:
-        m.fields.insert(0, r.choice([b"Received: from here\r\n", b"X-Twice: zero\r\n", b"From: first@other.example\r\n"]))
+        m.fields.insert(0, r.choice([b"Received: from here\r\n", b"X-Twice: zero\r\n",
+                                     b"From: first@other.example\r\n"]))
         m.signature += 1
     else:
         other = r.choice([i for i in range(len(m.fields)) if i != m.signature])

@@ -2,9 +2,9 @@
  *
  *     dkim_run <CASES
  *
- * A case is a line "NOW FACTS MESSAGE" (seconds, octets, octets), then that many octets of facts (facts.h, text form) and of
- * message (CRLF), and a line end. Each gives a line: the results of its signatures with a tab between them, "none" without
- * any: "pass", "pass partial", "fail: body hash did not verify".
+ * A case is a line "NOW FACTS MESSAGE" (seconds, octets, octets), then that many octets of facts (facts.h, text form)
+ * and of message (CRLF), and a line end. Each gives a line: the results of its signatures with a tab between them,
+ * "none" without any: "pass", "pass partial", "fail: body hash did not verify".
  *
  * Each message is played as a session would: headers first, questions answered in rounds (what is not listed does not
  * exist), then the body in pieces, then the end. What was presumed at the headers must be what comes of a right body.
