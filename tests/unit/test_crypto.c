@@ -184,7 +184,7 @@ static void exponents_beyond_32_bits_read_as_zero(void)
 static void what_is_no_key_is_refused(void)
 {
     struct str e = STR("\x01\x00\x01"), bare = kit_bare_key(1024, e), good = kit_key_info(KIT_RSA_OID, bare);
-    struct str two = kit_der(0x30, kit_modulus(1024), kit_der(0x02, STR("\x03"), STR("\x02\x01\x03")));
+    struct str two = joined(kit_der(0x02, STR("\x03"), STR("")), STR("\x02\x01\x03"));
     const struct {
         const char *label;
         struct str der;
@@ -192,7 +192,7 @@ static void what_is_no_key_is_refused(void)
         { "nothing", STR("") },
         { "octets behind the key info", joined(good, STR("\0")) },
         { "octets behind the bare key", joined(bare, STR("\0")) },
-        { "a third number", kit_der(0x30, kit_modulus(1024), kit_der(0x02, STR("\x03"), two)) },
+        { "a third number", kit_der(0x30, kit_modulus(1024), two) },
         { "OID of RSASSA-PSS", kit_key_info(STR("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"), bare) },
         { "OID of elliptic curves", kit_key_info(STR("\x2a\x86\x48\xce\x3d\x02\x01"), bare) },
         { "a modulus alone", kit_der(0x30, kit_modulus(1024), STR("")) },
