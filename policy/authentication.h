@@ -64,7 +64,7 @@ struct arc_result {
     struct str reason;
     bool is_trusted;      /* pass, and the newest sealer is listed in [arc] trusted_sealers */
     bool said_dmarc_pass; /* trusted, and its ARC-Authentication-Results says dmarc=pass (RFC 8617 7.2.1) */
-    struct str trusted;   /* that sealer */
+    struct str trusted;   /* that sealer; while the result is pending or in doubt, the listed one that it is about */
     bool is_presumed;     /* as for DKIM, of the newest message signature */
 };
 

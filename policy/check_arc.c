@@ -37,6 +37,19 @@ static enum auth_result broken(struct link *link, const char *why)
     return AUTH_FAIL;
 }
 
+/* ---- facts ---- */
+
+static bool said(const struct fact *fact, struct str word)
+{
+    return fact != NULL && fact->state == FACT_OK && str_eq(fact->value[0], word);
+}
+
+/* What is known already, without asking. */
+static bool is_known(const struct pass *pass, enum ask kind, struct str key, struct str word)
+{
+    return pass->facts != NULL && said(facts_find(pass->facts, (struct question){ kind, key }), word);
+}
+
 /* ---- signatures ---- */
 
 /* What DKIM calls permerror and policy is "fail" for a chain, but for our own limits. */
@@ -64,6 +77,8 @@ static enum auth_result verify(struct pass *pass, struct link *link)
 
     if (link->name.p == NULL)
         return doubt(link, "no memory");
+    if (is_known(pass, ASK_SIG, link->name, STR("pass"))) /* so its key was fit, and need not be read again */
+        return AUTH_PASS;
     result = ask_key(pass, link, &key);
     if (result != AUTH_PASS)
         return result;
@@ -85,17 +100,6 @@ static enum auth_result verify(struct pass *pass, struct link *link)
 }
 
 /* ---- the newest message signature, RFC 8617 5.2 step 4 ---- */
-
-static bool said(const struct fact *fact, struct str word)
-{
-    return fact != NULL && fact->state == FACT_OK && str_eq(fact->value[0], word);
-}
-
-/* What is known already, without asking. */
-static bool is_known(const struct pass *pass, enum ask kind, struct str key, struct str word)
-{
-    return pass->facts != NULL && said(facts_find(pass->facts, (struct question){ kind, key }), word);
-}
 
 /* What a streamed body contradicted is remembered for the next time, as for DKIM, and forgotten when it was wrong. Only of a
  * signature that is right: nobody else can have something remembered about it.
