@@ -9,7 +9,8 @@ bool encoded_word_is_in(struct str s);
 
 /* True when the encoded words in `s` hold a NUL, CR or LF, or an "@" and something to cut it out with ("<", ">", comma or
  * semicolon). Whoever decodes before taking a list of addresses apart, or takes decoded text for a C string, reads another list
- * than we do. An "@" alone is a display name that looks like an address, which is common and deceives no parser.
+ * than we do. An "@" alone is a display name that looks like an address: too common to refuse, and out of DMARC's scope
+ * (RFC 9989 2.4).
  */
 bool encoded_words_mislead(struct str s);
 
