@@ -11,7 +11,7 @@ static const char *const error_names[MAILBOX_ERRORS] = {
     [MAILBOX_CONTROL] = "a control character",
     [MAILBOX_NOT_UTF8] = "octets that are not UTF-8",
     [MAILBOX_BLANK_LINE] = "a folded line of blanks alone",
-    [MAILBOX_HIDING] = "an encoded word with a line end or NUL in it",
+    [MAILBOX_HIDING] = "an encoded word that hides an address, a line end or a NUL",
     [MAILBOX_COMMENT] = "a comment that does not end, or is mixed with an address",
     [MAILBOX_QUOTED] = "a quoted string that does not end, or looks like an address",
     [MAILBOX_WORD] = "an encoded word in an address",
@@ -83,7 +83,7 @@ static enum mailbox_error look_over(struct str s)
 void mailbox_list_init(struct mailbox_list *list, struct str value)
 {
     *list = (struct mailbox_list){ .rest = value, .error = look_over(value) };
-    if (list->error == MAILBOX_OK && encoded_words_hide(value))
+    if (list->error == MAILBOX_OK && encoded_words_mislead(value))
         list->error = MAILBOX_HIDING;
 }
 
@@ -119,9 +119,20 @@ static void skip_blanks(struct mailbox_list *list)
         skip(list, 1);
 }
 
+/* Notes what a comment or quoted string is made of. Python's older reader, for one, ends both at a CR: behind a fold it takes the
+ * inside of quotes for the outside, and finds the addresses there.
+ */
+static bool note_text(struct mailbox_list *list, struct str text)
+{
+    list->has_fold = list->has_fold || str_find(text, '\r') < text.n;
+    list->has_quoted_address = list->has_quoted_address || str_find(text, '@') < text.n;
+    return !(list->has_fold && list->has_quoted_address) || fail(list, MAILBOX_QUOTED);
+}
+
 /* comment, RFC 5322 3.2.2. One that holds an address is an address to whoever does not know comments. */
 static bool skip_comment(struct mailbox_list *list)
 {
+    struct str start = list->rest;
     size_t depth = 0;
 
     if (!count_token(list))
@@ -139,7 +150,7 @@ static bool skip_comment(struct mailbox_list *list)
         else if (c == '(')
             depth++;
         else if (c == ')' && --depth == 0)
-            return true;
+            return note_text(list, str_from(start.p, start.n - list->rest.n));
     }
     return fail(list, MAILBOX_COMMENT);
 }
@@ -169,7 +180,7 @@ static bool take_quoted(struct mailbox_list *list, struct str *text)
         skip(list, 1);
         if (c == '"') {
             *text = str_from(start.p, start.n - list->rest.n);
-            return true;
+            return note_text(list, *text);
         }
         if (c == '\\' && list->rest.n > 0)
             skip(list, 1);

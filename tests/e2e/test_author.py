@@ -141,6 +141,8 @@ ROWS = [
     ("an encoded local part", b"From: =?utf-8?q?b=40legitimate.example=3e?=@attack.example\r\n", "5.6.0"),
     ("an encoded domain", b"From: b@=?utf-8?q?legitimate.example?=\r\n", "5.6.0"),
     ("an encoded word that cuts", b"From: =?utf-8?q?b=40legitimate.example=00?= <a@attack.example>\r\n", "5.6.0"),
+    ("an encoded address in brackets",
+     b"From: =?utf-8?b?PGJAbGVnaXRpbWF0ZS5leGFtcGxlPg==?= <a@attack.example>\r\n", "5.6.0"),
     ("a blank line in the fold", b"From: b@legitimate.example,\r\n \r\n a@legitimate.example\r\n", "5.6.0"),
     ("a control character", b"From: a@attack.example\x0b, b@legitimate.example\r\n", "5.6.0"),
     ("not UTF-8", b"From: \xfc <a@attack.example>\r\n", "5.6.0"),
@@ -152,6 +154,10 @@ ROWS = [
     # found by holding random fields against Python's readers
     ("a quoted address before a bracket", b"From: \"b@legitimate.example\" [<a@attack.example>\r\n", "5.6.0"),
     ("an encoded address beside a bracket", b"From: =?utf-8?q?b=40legitimate.example?=] <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a fold", b"From: \"B\r\n b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a folded name", b"From: \"B\r\n C\" \"b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a folded comment",
+     b"From: (x\r\n \") \"b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
 
     # what follows the @
     ("a dot in front", b"From: b@.legitimate.example\r\n", "5.6.0"),
