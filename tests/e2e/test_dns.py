@@ -342,6 +342,89 @@ class Dead(Story):
         self.assertEqual((facts["A localhost"], facts["A x"]), ("NXDOMAIN", "NXDOMAIN"))
 
 
+def has_spf():
+    """Whether this gateway has a check that asks."""
+    if not hasattr(has_spf, "known"):
+        has_spf.known = b"[spf]" in subprocess.run([binary(), "check", "--defaults"], capture_output=True, env=environment()).stdout
+    return has_spf.known
+
+
+class Asking(Story):
+    """Through the gateway, whose SPF check asks."""
+
+    def setUp(self):
+        if not has_spf():
+            self.skipTest("no check asks yet")
+
+    def asking(self, zone, **keys):
+        server = DNS(zone)
+        self.addCleanup(server.stop)
+        gateway, _ = self.pair({"dns": {"servers": server.text, "timeout": "300ms", "tries": 1, **keys}, "spf": {"fail": "reject"},
+                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300}})
+        return server, gateway
+
+    def envelope(self, gateway, domain="sender.example"):
+        """The reply to RCPT."""
+        client = self.greeted(gateway.smtp)
+        client.ask("MAIL FROM:<a@%s>" % domain)
+        reply = client.ask("RCPT TO:<v@local.example>")
+        client.quit()
+        return reply
+
+    def test_a_sender_that_may_and_one_that_may_not(self):
+        server, gateway = self.asking({"sender.example": [("TXT", "v=spf1 a:h.example -all")], "h.example": [("A", "127.0.0.1")],
+                                       "other.example": [("TXT", "v=spf1 -all")]})
+        self.assert_reply(self.envelope(gateway), 250, "2.1.5")
+        self.assertEqual(self.envelope(gateway, "other.example").code, 550)
+        asked = server.count()
+        self.assert_reply(self.envelope(gateway), 250, "2.1.5")
+        self.assertEqual(self.envelope(gateway, "other.example").code, 550)
+        self.assertEqual(server.count(), asked)     # the answers are kept
+
+    def test_a_dead_server_is_a_reason_to_come_again(self):
+        """L04: neither a yes nor a no, in a bounded time; and a reload finds another server."""
+        server, gateway = self.asking({"sender.example": dns.DROP})
+        self.assertEqual(self.envelope(gateway).code, 451)
+        other = DNS({"sender.example": [("TXT", "v=spf1 ip4:127.0.0.1 -all")]})
+        self.addCleanup(other.stop)
+        gateway.change({"dns": {"servers": other.text}})
+        gateway.reload()
+        self.assertEqual(self.envelope(gateway).code, 250)
+
+    def test_answers_that_come_one_by_one(self):
+        zone = {"sender.example": [("TXT", "v=spf1 %s -all" % " ".join("include:i%d.example" % i for i in range(9)))]}
+        for i in range(9):
+            zone["i%d.example" % i] = dns.late(0.01 * (9 - i), [("TXT", "v=spf1 ip4:192.0.2.%d -all" % i)])
+        server, gateway = self.asking(zone, in_flight=4, in_flight_session=2)
+        clients = [self.greeted(gateway.smtp) for _ in range(50)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        for client in clients:
+            self.assertEqual([client.reply().code, client.reply().code], [250, 550])
+        for i in range(9):      # 50 sessions share their questions
+            self.assertLess(server.count("i%d.example" % i), 4)
+
+    def test_clients_that_leave_while_their_sender_is_looked_up(self):
+        server, gateway = self.asking({"sender.example": dns.late(0.3, SPF)}, timeout="5s")
+        clients = [self.greeted(gateway.smtp) for _ in range(20)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        until(server.count, "the question is asked")
+        for client in clients[:19]:
+            client.reset()
+        self.assertEqual([clients[19].reply().code, clients[19].reply().code], [250, 550])
+
+    def test_a_stop_while_a_sender_is_looked_up(self):
+        server, gateway = self.asking({"sender.example": dns.DROP}, timeout="10s")
+        gateway.change({"timeouts": {"drain": "1s"}})
+        gateway.reload()
+        clients = [self.greeted(gateway.smtp) for _ in range(5)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        until(server.count, "the question is asked")
+        gateway.stop()          # in order, with everything closed
+
+
 class Ini(Story):
     def test_a_gateway_without_questions_asks_none(self):
         with DNS() as server:
