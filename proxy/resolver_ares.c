@@ -65,6 +65,8 @@ static void *ares_resize(void *memory, size_t n)
 
 /* ---- values ---- */
 
+enum added { ADDED, ADDED_TOO_MUCH, ADDED_NOTHING /* malformed */ };
+
 static bool is_repeated(const struct dns_reading *r, struct str value)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -84,30 +86,28 @@ static void insert_value(struct dns_reading *r, size_t at, struct str value, uns
 }
 
 /* At most DNS_VALUES_MAX compares. A record that stands there twice is one (RFC 2181 5). */
-static bool add_value_at(struct dns_reading *r, size_t at, struct str text, unsigned preference)
+static enum added add_value_at(struct dns_reading *r, size_t at, struct str text, unsigned preference)
 {
     struct str value = str_from(r->text + r->octets, text.n);
 
     if (is_repeated(r, text))
-        return true;
+        return ADDED;
     if (r->n == DNS_VALUES_MAX || text.n > sizeof r->text - r->octets)
-        return false;
+        return ADDED_TOO_MUCH;
     if (text.n > 0)
         memcpy(r->text + r->octets, text.p, text.n);
     r->octets += text.n;
     insert_value(r, at, value, preference);
-    return true;
+    return ADDED;
 }
 
-static bool add_value(struct dns_reading *r, struct str text)
+static enum added add_value(struct dns_reading *r, struct str text)
 {
     return add_value_at(r, r->n, text, 0);
 }
 
-/* Each returns false when the value does not fit. */
-
 /* RFC 7208 3.3, RFC 6376 3.6.2.2: the strings of one record are one text, joined without blanks. */
-static bool add_txt(struct dns_reading *r, const ares_dns_rr_t *rr)
+static enum added add_txt(struct dns_reading *r, const ares_dns_rr_t *rr)
 {
     size_t strings = ares_dns_rr_get_abin_cnt(rr, ARES_RR_TXT_DATA), n = 0;
     char text[FACT_BYTES_MAX];
@@ -117,7 +117,7 @@ static bool add_txt(struct dns_reading *r, const ares_dns_rr_t *rr)
         const unsigned char *octets = ares_dns_rr_get_abin(rr, ARES_RR_TXT_DATA, i, &length);
 
         if (length > sizeof text - n)
-            return false;
+            return ADDED_TOO_MUCH;
         if (length > 0)
             memcpy(text + n, octets, length);
         n += length;
@@ -125,31 +125,31 @@ static bool add_txt(struct dns_reading *r, const ares_dns_rr_t *rr)
     return add_value(r, str_from(text, n));
 }
 
-static bool add_address(struct dns_reading *r, const struct address *address)
+static enum added add_address(struct dns_reading *r, const struct address *address)
 {
     char text[ADDRESS_TEXT_MAX];
 
     return add_value(r, str_from(text, address_print(address, text)));
 }
 
-static bool add_a(struct dns_reading *r, const ares_dns_rr_t *rr)
+static enum added add_a(struct dns_reading *r, const ares_dns_rr_t *rr)
 {
     const struct in_addr *in = ares_dns_rr_get_addr(rr, ARES_RR_A_ADDR);
     struct address address = { { [10] = 0xff, 0xff } };
 
     if (in != NULL)
         memcpy(address.byte + 12, in, 4);
-    return in == NULL || add_address(r, &address);
+    return in == NULL ? ADDED_NOTHING : add_address(r, &address);
 }
 
-static bool add_aaaa(struct dns_reading *r, const ares_dns_rr_t *rr)
+static enum added add_aaaa(struct dns_reading *r, const ares_dns_rr_t *rr)
 {
     const struct ares_in6_addr *in = ares_dns_rr_get_addr6(rr, ARES_RR_AAAA_ADDR);
     struct address address;
 
     if (in != NULL)
         memcpy(address.byte, in, sizeof address.byte);
-    return in == NULL || add_address(r, &address);
+    return in == NULL ? ADDED_NOTHING : add_address(r, &address);
 }
 
 /* In order of preference, then by name: servers give them in any order, and a verdict that looks at the first ten only
@@ -172,7 +172,7 @@ static size_t place_of_mx(const struct dns_reading *r, unsigned preference, stru
     return at;
 }
 
-static bool add_mx(struct dns_reading *r, const ares_dns_rr_t *rr)
+static enum added add_mx(struct dns_reading *r, const ares_dns_rr_t *rr)
 {
     const char *exchange = ares_dns_rr_get_str(rr, ARES_RR_MX_EXCHANGE);
     unsigned preference = ares_dns_rr_get_u16(rr, ARES_RR_MX_PREFERENCE);
@@ -181,25 +181,27 @@ static bool add_mx(struct dns_reading *r, const ares_dns_rr_t *rr)
     size_t n;
 
     if (exchange == NULL || !dns_name_read(exchange, name, &n))
-        return true;
+        return ADDED_NOTHING;
     value = str_from(text, (size_t)snprintf(text, 8, "%u ", preference));
     memcpy(text + value.n, name, n);
     value.n += n;
     return add_value_at(r, place_of_mx(r, preference, value), value, preference);
 }
 
-static bool add_ptr(struct dns_reading *r, const ares_dns_rr_t *rr)
+static enum added add_ptr(struct dns_reading *r, const ares_dns_rr_t *rr)
 {
     const char *target = ares_dns_rr_get_str(rr, ARES_RR_PTR_DNAME);
     char name[DNS_TEXT_MAX];
     size_t n;
 
-    return target == NULL || !dns_name_read(target, name, &n) || add_value(r, str_from(name, n));
+    if (target == NULL || !dns_name_read(target, name, &n))
+        return ADDED_NOTHING;
+    return add_value(r, str_from(name, n));
 }
 
 static const struct kind {
     ares_dns_rec_type_t type;
-    bool (*add)(struct dns_reading *, const ares_dns_rr_t *);
+    enum added (*add)(struct dns_reading *, const ares_dns_rr_t *);
 } kinds[] = {
     [ASK_TXT] = { ARES_REC_TYPE_TXT, add_txt },    [ASK_A] = { ARES_REC_TYPE_A, add_a },
     [ASK_AAAA] = { ARES_REC_TYPE_AAAA, add_aaaa }, [ASK_MX] = { ARES_REC_TYPE_MX, add_mx },
@@ -230,18 +232,28 @@ static bool is_of(const ares_dns_rr_t *rr, const char *owner, ares_dns_rec_type_
            strcasecmp(name, owner) == 0;
 }
 
-/* Takes the records of `kind` that `owner` has. */
+static void set_failed(struct dns_reading *r)
+{
+    r->state = FACT_TEMP;
+    r->keep = DNS_TEMP_MS;
+    r->n = 0;
+}
+
+/* Takes the records of `kind` that `owner` has. One that is malformed spoils them all. */
 static void take_records(struct dns_reading *r, const ares_dns_record_t *message, const char *owner, enum ask kind)
 {
+    static const enum fact_state states[] = {
+        [ADDED] = FACT_OK, [ADDED_TOO_MUCH] = FACT_LIMIT, [ADDED_NOTHING] = FACT_TEMP
+    };
     size_t n = ares_dns_record_rr_cnt(message, ARES_SECTION_ANSWER);
 
-    for (size_t i = 0; i < n && r->state != FACT_LIMIT; i++) {
+    for (size_t i = 0; i < n && (r->state == FACT_UNKNOWN || r->state == FACT_OK); i++) {
         const ares_dns_rr_t *rr = ares_dns_record_rr_get_const(message, ARES_SECTION_ANSWER, i);
 
         if (!is_of(rr, owner, kinds[kind].type))
             continue;
         limit_keep(r, ares_dns_rr_get_ttl(rr));
-        r->state = kinds[kind].add(r, rr) ? FACT_OK : FACT_LIMIT;
+        r->state = states[kinds[kind].add(r, rr)];
     }
 }
 
@@ -274,13 +286,6 @@ static const ares_dns_rr_t *authority(const ares_dns_record_t *message, ares_dns
     return NULL;
 }
 
-static void set_failed(struct dns_reading *r)
-{
-    r->state = FACT_TEMP;
-    r->keep = DNS_TEMP_MS;
-    r->n = 0;
-}
-
 /* RFC 2308 5: negative answers are kept as long as the SOA's TTL and its MINIMUM allow; without a SOA they are not. */
 static void set_negative(struct dns_reading *r, const ares_dns_record_t *message, enum fact_state state)
 {
@@ -291,13 +296,23 @@ static void set_negative(struct dns_reading *r, const ares_dns_record_t *message
     limit_keep(r, soa != NULL ? ares_dns_rr_get_u32(soa, ARES_RR_SOA_MINIMUM) : 0);
 }
 
+/* D-3 holds for names that an answer leads to as well. */
+static void set_target(struct dns_reading *r, const char *name)
+{
+    char text[DNS_TEXT_MAX];
+    size_t n;
+
+    if (!dns_name_read(name, text, &n) || dns_name_write(str_from(text, n), r->target) != DNS_NAME_OK)
+        set_failed(r);
+}
+
 /* An answer section without the records asked for. `name` is where its CNAMEs led to; `from`, where they began. */
 static void read_lack(struct dns_reading *r, const ares_dns_record_t *message, const char *name, const char *from)
 {
     bool has_soa = authority(message, ARES_REC_TYPE_SOA) != NULL;
 
     if (name != from && !has_soa) /* a chain cut short by whoever gave it */
-        snprintf(r->target, sizeof r->target, "%s", name);
+        set_target(r, name);
     else if (!has_soa && authority(message, ARES_REC_TYPE_NS) != NULL)
         set_failed(r); /* a referral (RFC 2308 2.2): this server does not look names up for others */
     else
@@ -319,7 +334,9 @@ static void read_answer(struct dns_reading *r, const ares_dns_record_t *message,
             return;
         }
     }
-    if (r->state == FACT_UNKNOWN)
+    if (r->state == FACT_TEMP)
+        set_failed(r);
+    else if (r->state == FACT_UNKNOWN)
         read_lack(r, message, name, from);
 }
 

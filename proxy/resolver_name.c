@@ -78,8 +78,9 @@ bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n)
     unsigned char octet;
     bool is_escaped;
 
-    for (*n = 0; *name != '\0';) {
-        if (*n + 4 >= DNS_TEXT_MAX || !next_octet(&name, &octet, &is_escaped))
+    *n = 0;
+    for (size_t octets = 0; *name != '\0'; octets++) {
+        if (octets > DNS_NAME_MAX || !next_octet(&name, &octet, &is_escaped))
             return false;
         if (is_escaped && (octet == '.' || octet == '\0')) {
             memcpy(out + *n, octet == '.' ? "\\046" : "\\000", 4);

@@ -35,7 +35,7 @@ enum dns_name {
 /* A key as c-ares takes names. */
 enum dns_name dns_name_write(struct str key, char out[DNS_NAME_MAX + 1]);
 /* A name as c-ares gives it ("\(", "\228") in the form facts have: its octets in lower case, no trailing dot, "." for the
- * root. What would be misread, a dot within a label or a NUL, is written \DDD. False when it is no such name.
+ * root. What would be misread, a dot within a label or a NUL, is written \DDD. False when it is no name, or too long for one.
  */
 bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n);
 
@@ -107,7 +107,7 @@ struct dns_reading {
     struct str value[DNS_VALUES_MAX];
     unsigned preference[DNS_VALUES_MAX]; /* MX */
     char text[FACT_BYTES_MAX];
-    char target[DNS_TEXT_MAX]; /* as c-ares has it */
+    char target[DNS_NAME_MAX + 1];
 };
 
 /* Reads the message for a question of `kind`. `links` and `keep` are those of the messages before, 0 and UINT64_MAX at first. */

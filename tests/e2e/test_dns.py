@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+"""The resolver against servers of every kind: broken, hostile, slow, silent (ATTACKS L, ORACLE D-1 to D-7). The questions are put by
+dns_ask, as a session of the gateway puts them; what the gateway makes of the answers is told in the tests of its checks."""
+import os
+import re
+import struct
+import subprocess
+
+from parts import dns
+from parts.dns import DNS, encode_name, encode_record, message
+from parts.gateway import Gateway, Process, binary, environment
+from parts.place import BUILD, LIMIT, ROOT, fresh_endpoint, text, until
+from parts.story import Story, main
+
+FAST = 150      # ms a try may last where the test waits for its end
+PATIENT = 5000
+SPF = [("TXT", "v=spf1 -all")]
+
+
+def program():
+    if not hasattr(program, "path"):
+        subprocess.run([ROOT / "tests/build/preset", BUILD, "dns_ask"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+        program.path = ROOT / "build" / BUILD / "dns_ask"
+    return program.path
+
+
+def ask(servers, *questions, timeout=PATIENT, tries=1):
+    """{question: what follows it in its fact}, and the counts under "queries" and "took". A question is "TXT example.org"."""
+    servers = [server if isinstance(server, str) else server.text
+               for server in (servers if isinstance(servers, list) else [servers])]
+    end = subprocess.run([program(), str(timeout), str(tries), *servers], input="".join(q + "\n" for q in questions).encode(),
+                         capture_output=True, timeout=LIMIT, env=environment())
+    if end.returncode != 0:
+        raise AssertionError("dns_ask ended with status %d: %s" % (end.returncode, end.stderr.decode()))
+    facts = {}
+    for line in end.stdout.decode().splitlines():
+        match = re.match(r'([A-Z]+ (?:"(?:[^"\\]|\\.)*"|\S+)) (.*)', line)
+        if line.startswith(("queries", "took")):
+            facts[line.split()[0]] = int(line.split()[1])
+        elif match:
+            facts[match[1]] = match[2]
+    return facts
+
+
+class Answers(Story):
+    def expect(self, zone, question, answer, **settings):
+        with DNS(zone) as server:
+            facts = ask(server, question, **settings)
+            self.assertEqual(facts.get(question), answer, "%s of %r" % (question, server.queries))
+            return server, facts
+
+    def test_records_of_every_kind(self):
+        zone = {"example.org": [("TXT", "v=spf1 -all"), ("TXT", ["a", "b", ""]), ("MX", (20, "B.example.org")), ("MX", (5, "a.example.org")),
+                                ("A", "192.0.2.1"), ("AAAA", "2001:db8::1")],
+                "1.2.0.192.in-addr.arpa": [("PTR", "Host.Example.org")], "null.example.org": [("MX", (0, "."))]}
+        with DNS(zone) as server:
+            facts = ask(server, "TXT example.org", "MX example.org", "A example.org", "AAAA example.org",
+                        "PTR 1.2.0.192.in-addr.arpa", "MX null.example.org", "A null.example.org", "A nobody.example.org")
+        self.assertEqual(facts["TXT example.org"], 'OK "v=spf1 -all" "ab"')
+        self.assertEqual(facts["MX example.org"], 'OK "5 a.example.org" "20 b.example.org"')
+        self.assertEqual(facts["A example.org"], 'OK "192.0.2.1"')
+        self.assertEqual(facts["AAAA example.org"], 'OK "2001:db8::1"')
+        self.assertEqual(facts["PTR 1.2.0.192.in-addr.arpa"], 'OK "host.example.org"')
+        self.assertEqual(facts["MX null.example.org"], 'OK "0 ."')
+        self.assertEqual(facts["A null.example.org"], "NODATA")
+        self.assertEqual(facts["A nobody.example.org"], "NXDOMAIN")
+        self.assertEqual(facts["queries"], 8)
+
+    def test_an_empty_text_is_a_value(self):
+        self.expect({"x.example": [("TXT", [""])]}, "TXT x.example", 'OK ""')
+
+    def test_a_text_of_no_strings_is_malformed(self):
+        self.expect({"x.example": [("TXT", [])]}, "TXT x.example", "TEMP", timeout=FAST)
+
+    def test_data_too_short_for_its_type_is_never_overread(self):
+        for kind in ("MX", "A", "AAAA", "PTR", "CNAME"):
+            for length in range(7):
+                data = b"\x00\x05\x03abc"[:length]
+                with self.subTest(kind=kind, length=length):
+                    asked = "A" if kind == "CNAME" else kind
+                    mode = dns.records([(kind, data)])
+                    with DNS({"x.example": mode}) as server:
+                        facts = ask(server, asked + " x.example", timeout=FAST)
+                    state = facts[asked + " x.example"].split()[0]
+                    self.assertIn(state, ("TEMP", "OK", "NXDOMAIN" if kind == "CNAME" else "TEMP"))
+                    if kind == "MX" and length < 3:
+                        self.assertEqual(state, "TEMP")
+                    if kind == "A":
+                        self.assertEqual(state, "OK" if length >= 4 else "TEMP")
+
+    def test_a_server_that_fails_reads_temp(self):
+        for name, mode in (("SERVFAIL", dns.SERVFAIL), ("REFUSED", dns.REFUSED), ("FORMERR", dns.FORMERROR), ("NOTIMP", dns.NOTIMP)):
+            with self.subTest(name):
+                self.expect({"x.example": mode}, "TXT x.example", "TEMP")
+
+    def test_a_server_that_fails_once_is_asked_again(self):
+        self.expect({"x.example": dns.after(1, SPF, dns.SERVFAIL)}, "TXT x.example", 'OK "v=spf1 -all"', tries=2)
+
+    def test_a_server_that_is_silent_once_is_asked_again(self):
+        self.expect({"x.example": dns.after(1, SPF, dns.DROP)}, "TXT x.example", 'OK "v=spf1 -all"', tries=3, timeout=FAST * 2)
+
+    def test_the_second_server_is_asked_when_the_first_is_silent_or_gone(self):
+        with DNS({"x.example": SPF}) as good, DNS({"x.example": dns.DROP}) as silent:
+            for first in (silent.text, text(fresh_endpoint())):
+                facts = ask([first, good], "TXT x.example", timeout=400)
+                self.assertEqual(facts["TXT x.example"], 'OK "v=spf1 -all"')
+
+    def test_a_server_without_edns_is_asked_without(self):
+        def no_edns(server, query):
+            has_opt = query.message[-11:-8] == b"\0\0\x29" or b"\0\0\x29" in query.message[12 + len(query.question):]
+            return [message(query, rcode=dns.FORMERR)] if has_opt else server.of(SPF, query)
+        self.expect({"x.example": no_edns}, "TXT x.example", 'OK "v=spf1 -all"', tries=2)
+
+
+class Chains(Story):
+    expect = Answers.expect
+
+    def chain(self, n):
+        zone = {"n%d.example" % i: [("CNAME", "n%d.example" % (i + 1))] for i in range(n)}
+        zone["n%d.example" % n] = [("A", "192.0.2.1")]
+        return zone
+
+    def test_eight_links_are_followed_and_nine_are_not(self):
+        server, _ = self.expect(self.chain(8), "A n0.example", 'OK "192.0.2.1"')
+        self.assertEqual(server.count(), 1)
+        self.expect(self.chain(9), "A n0.example", "TEMP")
+
+    def test_loops_end(self):
+        self.expect({"a.example": [("CNAME", "b.example")], "b.example": [("CNAME", "a.example")]}, "A a.example", "TEMP")
+        self.expect({"a.example": [("CNAME", "a.example")]}, "A a.example", "TEMP")
+
+    def link_by_link(self, server, query):
+        """One link an answer, the rest left out."""
+        owner, records = query.name, self.zone.get(query.name, [])
+        return [message(query, [encode_record(owner, *record) for record in records if record[0] in (query.type, "CNAME")])]
+
+    def test_a_server_that_gives_one_link_at_a_time_is_asked_for_the_others(self):
+        for links, answer, queries in ((3, 'OK "192.0.2.1"', 4), (8, 'OK "192.0.2.1"', 9), (9, "TEMP", 9), (25, "TEMP", 9)):
+            with self.subTest(links=links), DNS() as server:
+                self.zone = self.chain(links)
+                server.default = self.link_by_link
+                self.assertEqual(ask(server, "A n0.example")["A n0.example"], answer)
+                self.assertEqual(server.count(), queries)
+
+    def test_the_code_is_that_of_the_last_name(self):
+        self.expect({"a.example": [("CNAME", "nobody.test")]}, "A a.example", "NXDOMAIN")
+        self.expect({"a.example": [("CNAME", "b.example")], "b.example": [("TXT", "x")]}, "A a.example", "NODATA")
+
+    def test_a_referral_is_no_answer(self):
+        def refer(server, query):
+            return [message(query, authority=[encode_record("example", "NS", "ns.example")])]
+        self.expect({"x.example": refer}, "TXT x.example", "TEMP")
+
+
+class Hostile(Story):
+    expect = Answers.expect
+
+    def test_an_answer_cut_anywhere_is_no_answer(self):
+        whole = len(message(dns.Query(struct.pack("!HH4H", 0, 0, 1, 0, 0, 0) + encode_name("c00.example") + b"\0\x10\0\1", None, True),
+                            [encode_record(b"\xc0\x0c", *SPF[0])]))
+        zone = {"c%02d.example" % n: dns.cut(n, SPF) for n in range(whole)}
+        zone["whole.example"] = SPF
+        with DNS(zone) as server:
+            facts = ask(server, *["TXT c%02d.example" % n for n in range(whole)], "TXT whole.example", timeout=FAST)
+        self.assertEqual({facts["TXT c%02d.example" % n] for n in range(whole)}, {"TEMP"})
+        self.assertEqual(facts["TXT whole.example"], 'OK "v=spf1 -all"')
+
+    def test_forgeries_before_the_answer_are_passed_over(self):
+        for forge in (dns.wrong_id, dns.wrong_name, dns.wrong_type, dns.wrong_port):
+            with self.subTest(forge.__name__):
+                def lie(query, octets, forge=forge):
+                    return forge(query, octets.replace(b"v=spf1 -all", b"v=spf1 +all"))
+                server, _ = self.expect({"x.example": dns.before(lie, SPF)}, "TXT x.example", 'OK "v=spf1 -all"')
+                self.assertEqual(server.count(), 1)
+
+    def test_forgeries_alone_are_no_answer(self):
+        for forge in (dns.wrong_id, dns.wrong_name, dns.wrong_type, dns.wrong_port, dns.no_answer_bit):
+            with self.subTest(forge.__name__):
+                mode = lambda server, query, forge=forge: [forge(query, octets) for octets in server.of(SPF, query)]
+                self.expect({"x.example": mode}, "TXT x.example", "TEMP", timeout=FAST)
+
+    def test_a_question_may_come_back_in_lower_case(self):
+        def lower(server, query):
+            return [octets[:12] + octets[12:12 + len(query.question)].lower() + octets[12 + len(query.question):]
+                    for octets in server.of(SPF, query)]
+        self.expect({"x.example": lower}, "TXT x.example", 'OK "v=spf1 -all"')
+
+    def test_names_that_are_none_are_no_answer(self):
+        for make in (dns.pointer_loop, dns.pointer_forward, dns.pointer_out, dns.label_64):
+            with self.subTest(make.__name__):
+                self.expect({"x.example": dns.raw(make)}, "TXT x.example", "TEMP", timeout=FAST)
+        self.expect({"x.example": dns.raw(dns.name_256)}, "TXT x.example", "NODATA")    # the owner is another, at any rate
+
+    def test_names_too_long_to_be_any_are_no_values(self):
+        long = encode_name(".".join(["a" * 63] * 4))     # 257 octets
+        for kind, data in (("MX", b"\0\x0a" + long), ("PTR", long)):
+            self.expect({"x.example": dns.records([(kind, data)])}, kind + " x.example", "TEMP", timeout=FAST)
+        self.expect({"x.example": dns.records([("CNAME", long)])}, "A x.example", "TEMP", timeout=FAST)
+
+    def test_counts_that_lie_are_no_answer(self):
+        for counts in ((1, 2, 0, 0), (1, 65535, 0, 0), (1, 1, 9, 0), (1, 1, 0, 9), (0, 1, 0, 0), (2, 1, 0, 0), (65535, 0, 0, 0)):
+            with self.subTest(counts=counts):
+                self.expect({"x.example": dns.raw(dns.lying_counts(*counts))}, "TXT x.example", "TEMP", timeout=FAST)
+
+    def test_fewer_records_counted_than_sent(self):
+        self.expect({"x.example": dns.raw(dns.lying_counts(1, 0, 0, 0))}, "TXT x.example", "NODATA")
+
+    def test_records_nobody_asked_for_are_noise(self):
+        self.expect({"x.example": dns.noisy(SPF)}, "TXT x.example", 'OK "v=spf1 -all"')
+
+    def test_a_thousand_records_are_too_many(self):
+        zone = {"x.example": [("TXT", "record %d" % i) for i in range(1000)],
+                "mx.example": [("MX", (10, "mx%d.example" % i)) for i in range(1000)],
+                "same.example": [("TXT", "v=spf1 -all")] * 1000}
+        with DNS(zone) as server:
+            facts = ask(server, "TXT x.example", "MX mx.example", "TXT same.example")
+        self.assertEqual((facts["TXT x.example"], facts["MX mx.example"]), ("LIMIT", "LIMIT"))
+        self.assertEqual(facts["TXT same.example"], 'OK "v=spf1 -all"')
+
+    def test_text_up_to_8192_octets(self):
+        with DNS({"fits.example": [("TXT", "x" * 8192)], "not.example": [("TXT", "x" * 8193)]}) as server:
+            facts = ask(server, "TXT fits.example", "TXT not.example")
+        self.assertEqual(len(facts["TXT fits.example"]), 8192 + 5)
+        self.assertEqual(facts["TXT not.example"], "LIMIT")
+
+    def test_answers_of_64_kilobytes(self):
+        def full(record, n):
+            return lambda query: message(query, [record] * n)
+        strings = encode_record(b"\xc0\x0c", "TXT", ["x" * 255] * 255)
+        empty = encode_record(b"\xc0\x0c", "TXT", [""])
+        many = encode_record(b"\xc0\x0c", 16, b"\0" * 65000)
+        with DNS() as server:
+            for name, make, answer in (("one", full(strings, 1), "LIMIT"), ("empty", full(empty, 5000), None),
+                                       ("strings", full(many, 1), None)):
+                server.zone[name + ".example"] = dns.truncated(dns.raw(make))
+            facts = ask(server, "TXT one.example", "TXT empty.example", "TXT strings.example")
+            self.assertEqual(facts["TXT one.example"], "LIMIT")
+            for name in ("empty", "strings"):
+                self.assertIn(facts["TXT %s.example" % name], ('OK ""', "TEMP", "LIMIT"))
+
+    def test_the_same_answer_many_times(self):
+        self.expect({"x.example": dns.repeated(50, SPF)}, "TXT x.example", 'OK "v=spf1 -all"')
+
+    def test_an_answer_after_its_time_is_for_nobody(self):
+        late = {"slow.example": dns.late(0.5, [("TXT", "late")]), "then.example": dns.late(0.7, SPF)}
+        with DNS(late) as server:
+            facts = ask(server, "TXT slow.example", timeout=FAST)
+            self.assertEqual(facts["TXT slow.example"], "TEMP")
+            facts = ask(server, "TXT slow.example", "TXT then.example", timeout=2000)
+        self.assertEqual(facts["TXT slow.example"], 'OK "late"')
+        self.assertEqual(facts["TXT then.example"], 'OK "v=spf1 -all"')
+
+    def test_names_from_the_wire_are_never_cut_or_joined(self):
+        """D-3."""
+        long = ".".join(["a" * 49] * 5)             # 249 octets
+        with DNS() as server:
+            server.default = SPF
+            facts = ask(server, "TXT a..example", "TXT .example", "TXT example.", 'TXT "a\\x00b.example"', "TXT " + "a" * 64 + ".example",
+                        "TXT " + "a" * 63 + ".example", "TXT %s.abc" % long, "TXT %s.abcd" % long, 'TXT "a b.example"')
+            asked = {query.name for query in server.queries}
+        for name in ("a..example", ".example", "example.", '"a\\x00b.example"', "a" * 64 + ".example", long + ".abcd"):
+            self.assertEqual(facts["TXT " + name], "NXDOMAIN")
+        self.assertEqual(facts['TXT "a b.example"'], "TEMP")
+        self.assertEqual(asked, {"a" * 63 + ".example", long + ".abc"})
+
+
+class Tcp(Story):
+    expect = Answers.expect
+
+    def test_a_truncated_answer_is_fetched_by_tcp(self):
+        server, _ = self.expect({"x.example": dns.truncated(SPF)}, "TXT x.example", 'OK "v=spf1 -all"')
+        self.assertEqual([query.tcp for query in server.queries], [False, True])
+
+    def test_an_answer_too_large_for_udp_is_fetched_by_tcp(self):
+        server, _ = self.expect({"x.example": [("TXT", "x" * 3000)]}, "TXT x.example", 'OK "%s"' % ("x" * 3000))
+        self.assertEqual(server.connections, 1)
+
+    def test_many_truncated_answers(self):
+        names = ["n%d.example" % i for i in range(60)]
+        with DNS({name: dns.truncated([("TXT", name)]) for name in names}) as server:
+            facts = ask(server, *["TXT " + name for name in names])
+        for name in names:
+            self.assertEqual(facts["TXT " + name], 'OK "%s"' % name)
+
+    def test_truncated_by_tcp_too_is_no_answer(self):
+        self.expect({"x.example": lambda server, query: [message(query, flags=dns.TC)]}, "TXT x.example", "TEMP")
+
+    def test_a_server_that_does_not_answer_by_tcp(self):
+        _, facts = self.expect({"x.example": dns.truncated(dns.DROP)}, "TXT x.example", "TEMP", timeout=FAST, tries=2)
+        self.assertLess(facts["took"], FAST * 2 + 1500)
+
+
+class Dead(Story):
+    def test_silence_ends_after_all_tries(self):
+        """L04: what a question may last is timeout times tries times servers, whatever comes of it."""
+        silent = [DNS({"x.example": dns.DROP}) for _ in range(3)]
+        for server in silent:
+            self.addCleanup(server.stop)
+        facts = ask(silent, "TXT x.example", timeout=FAST, tries=2)
+        self.assertEqual(facts["TXT x.example"], "TEMP")
+        self.assertGreaterEqual(facts["took"], FAST * 6 - 50)
+        self.assertLess(facts["took"], FAST * 6 + 2000)
+        self.assertEqual([server.count() for server in silent], [2, 2, 2])
+
+    def test_closed_ports_need_no_patience(self):
+        facts = ask([text(fresh_endpoint()), text(fresh_endpoint())], "TXT x.example", tries=2)
+        self.assertEqual(facts["TXT x.example"], "TEMP")
+        self.assertLess(facts["took"], PATIENT)
+
+    def test_many_questions_to_a_dead_server_wait_for_their_turn(self):
+        with DNS() as server:
+            server.default = dns.DROP
+            facts = ask(server, *["TXT n%d.example" % i for i in range(200)], timeout=FAST)
+            self.assertEqual(server.count(), 200)
+        self.assertEqual({facts["TXT n%d.example" % i] for i in range(200)}, {"TEMP"})
+        self.assertGreaterEqual(facts["took"], FAST * 3)       # 64 at a time
+        self.assertLess(facts["took"], 10000)
+
+    def test_ids_and_ports_are_not_used_again(self):
+        """D-2."""
+        with DNS() as server:
+            server.default = SPF
+            ask(server, *["TXT n%d.example" % i for i in range(64)])
+            ports = [query.peer[1] for query in server.queries]
+            ids = [query.id for query in server.queries]
+        self.assertGreater(len(set(ports)), 55)
+        self.assertGreater(len(set(ids)), 60)
+        steps = [after - before for before, after in zip(ids, ids[1:])]
+        self.assertGreater(len(set(steps)), 50)
+
+    def test_nobody_else_is_asked(self):
+        """D-2: search lists, hosts files and the environment have no say."""
+        inherited = {"LOCALDOMAIN": "evil.example", "RES_OPTIONS": "ndots:9 rotate", "HOSTALIASES": "/etc/hosts"}
+        os.environ.update(inherited)
+        try:
+            with DNS() as server:
+                facts = ask(server, "A localhost", "A x")
+                self.assertEqual(sorted(query.name for query in server.queries), ["localhost", "x"])
+        finally:
+            for name in inherited:
+                del os.environ[name]
+        self.assertEqual((facts["A localhost"], facts["A x"]), ("NXDOMAIN", "NXDOMAIN"))
+
+
+def has_spf():
+    """Whether this gateway has a check that asks."""
+    if not hasattr(has_spf, "known"):
+        has_spf.known = b"[spf]" in subprocess.run([binary(), "check", "--defaults"], capture_output=True, env=environment()).stdout
+    return has_spf.known
+
+
+class Asking(Story):
+    """Through the gateway, whose SPF check asks."""
+
+    def setUp(self):
+        if not has_spf():
+            self.skipTest("no check asks yet")
+
+    def asking(self, zone, **keys):
+        server = DNS(zone)
+        self.addCleanup(server.stop)
+        gateway, _ = self.pair({"dns": {"servers": server.text, "timeout": "300ms", "tries": 1, **keys}, "spf": {"fail": "reject"},
+                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300}})
+        return server, gateway
+
+    def envelope(self, gateway, domain="sender.example"):
+        """The reply to RCPT."""
+        client = self.greeted(gateway.smtp)
+        client.ask("MAIL FROM:<a@%s>" % domain)
+        reply = client.ask("RCPT TO:<v@local.example>")
+        client.quit()
+        return reply
+
+    def test_a_sender_that_may_and_one_that_may_not(self):
+        server, gateway = self.asking({"sender.example": [("TXT", "v=spf1 a:h.example -all")], "h.example": [("A", "127.0.0.1")],
+                                       "other.example": [("TXT", "v=spf1 -all")]})
+        self.assert_reply(self.envelope(gateway), 250, "2.1.5")
+        self.assertEqual(self.envelope(gateway, "other.example").code, 550)
+        asked = server.count()
+        self.assert_reply(self.envelope(gateway), 250, "2.1.5")
+        self.assertEqual(self.envelope(gateway, "other.example").code, 550)
+        self.assertEqual(server.count(), asked)     # the answers are kept
+
+    def test_a_dead_server_is_a_reason_to_come_again(self):
+        """L04: neither a yes nor a no, in a bounded time; and a reload finds another server."""
+        server, gateway = self.asking({"sender.example": dns.DROP})
+        self.assertEqual(self.envelope(gateway).code, 451)
+        other = DNS({"sender.example": [("TXT", "v=spf1 ip4:127.0.0.1 -all")]})
+        self.addCleanup(other.stop)
+        gateway.change({"dns": {"servers": other.text}})
+        gateway.reload()
+        self.assertEqual(self.envelope(gateway).code, 250)
+
+    def test_answers_that_come_one_by_one(self):
+        zone = {"sender.example": [("TXT", "v=spf1 %s -all" % " ".join("include:i%d.example" % i for i in range(9)))]}
+        for i in range(9):
+            zone["i%d.example" % i] = dns.late(0.01 * (9 - i), [("TXT", "v=spf1 ip4:192.0.2.%d -all" % i)])
+        server, gateway = self.asking(zone, in_flight=4, in_flight_session=2)
+        clients = [self.greeted(gateway.smtp) for _ in range(50)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        for client in clients:
+            self.assertEqual([client.reply().code, client.reply().code], [250, 550])
+        for i in range(9):      # 50 sessions share their questions
+            self.assertLess(server.count("i%d.example" % i), 4)
+
+    def test_clients_that_leave_while_their_sender_is_looked_up(self):
+        server, gateway = self.asking({"sender.example": dns.late(0.3, SPF)}, timeout="5s")
+        clients = [self.greeted(gateway.smtp) for _ in range(20)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        until(server.count, "the question is asked")
+        for client in clients[:19]:
+            client.reset()
+        self.assertEqual([clients[19].reply().code, clients[19].reply().code], [250, 550])
+
+    def test_a_stop_while_a_sender_is_looked_up(self):
+        server, gateway = self.asking({"sender.example": dns.DROP}, timeout="10s")
+        gateway.change({"timeouts": {"drain": "1s"}})
+        gateway.reload()
+        clients = [self.greeted(gateway.smtp) for _ in range(5)]
+        for client in clients:
+            client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        until(server.count, "the question is asked")
+        gateway.stop()          # in order, with everything closed
+
+
+class Ini(Story):
+    def test_a_gateway_without_questions_asks_none(self):
+        with DNS() as server:
+            gateway, _ = self.pair({"dns": {"servers": server.text}})
+            self.greeted(gateway.smtp).quit()
+            self.assertEqual(server.queries, [])
+
+    def test_a_bad_server_is_an_error_of_the_configuration(self):
+        check = Process([binary(), "check", "-c", Gateway(None, {"dns": {"servers": "localhost"}}, start=False).ini])
+        self.assertEqual(check.wait(), 78)
+        self.assertIn("[dns] servers", check.text())
+
+
+if __name__ == "__main__":
+    main(__name__)
