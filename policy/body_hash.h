@@ -1,5 +1,6 @@
-/* Hashes of a body while it flows by: one per distinct (canonicalisation, l=) that the signatures of its header name
- * (RFC 6376 3.4.3, 3.4.4, 3.4.5), so that the body passes memory once.
+/* Hashes of a body while it flows by: for each distinct (canonicalisation, l=) that the signatures of its header name
+ * (RFC 6376 3.4.3, 3.4.4, 3.4.5), so that the body passes memory once. Each of the two canonical forms is made and hashed
+ * once, however many hashes are taken of it: five signatures with five l= cost as much as one.
  *
  *     struct body_hashes hashes;
  *     body_hashes_begin(&hashes, header, signatures);   when the header section is complete
@@ -15,25 +16,28 @@
 
 enum { BODY_HASHES_MAX = DKIM_SIGNATURES_MAX + 1 /* and the newest ARC-Message-Signature */ };
 
-/* State of one canonical body; see body_hash.c. */
+/* One canonical form of the body, and its hash so far; see body_hash.c. */
 struct body_canon {
-    bool is_relaxed, is_wanted;
-    bool blank; /* relaxed: white space waits to become one SP, unless the line ends */
-    bool cr;    /* a CR waits for its LF */
-    bool at_line_start;
-    uint64_t empty_lines; /* waiting: they count only when something follows (3.4.3) */
-    uint64_t length;      /* octets so far, those waiting left out */
-};
-
-struct body_hash {
-    bool is_relaxed;
-    bool has_limit;
-    uint64_t limit; /* l= */
+    bool is_wanted;
+    bool is_hashing;     /* some hash has not been taken yet */
+    bool blank;          /* relaxed: white space waits to become one SP, unless the line ends */
+    bool cr;             /* a CR waits for its LF */
+    uint64_t line_ends;  /* waiting: they count only when something follows (3.4.3) */
+    uint64_t length;     /* octets so far, those waiting left out */
+    uint64_t next_limit; /* the length at which the next hash is taken */
     struct sha256 sha;
 };
 
+/* The hash of the first `limit` octets of a canonical body: the form's own, stopped there. */
+struct body_hash {
+    bool is_relaxed;
+    bool has_limit, is_taken;
+    uint64_t limit; /* l=; UINT64_MAX without one */
+    uint8_t digest[SHA256_SIZE];
+};
+
 struct body_hashes {
-    struct body_canon canon[2]; /* simple, relaxed */
+    struct body_canon canon[2]; /* simple, relaxed: by is_relaxed */
     struct body_hash hash[BODY_HASHES_MAX];
     size_t n;
 };

@@ -8,6 +8,7 @@
 
 enum {
     SHA256_SIZE = 32,
+    RSA_BITS_MIN = 1024, /* RFC 8301 3.2 */
     RSA_BITS_MAX = 4096,
     RSA_DER_MAX = 600,
     RSA_SIGNATURE_MAX = RSA_BITS_MAX / 8,

@@ -14,6 +14,7 @@
 struct tag {
     struct str name;
     struct str value; /* without white space at its ends; folds inside are still there */
+    struct str text;  /* all between "=" and the ";" or the end */
 };
 
 /* Takes the next tag off the front of `*rest`; false at the end. `*rest` has anything left only when what stands there
@@ -21,14 +22,32 @@ struct tag {
  */
 bool tag_next(struct str *rest, struct tag *);
 
+enum { TAGS_MAX = 64 /* of one list; real ones have a dozen */ };
+
+/* Reads a whole list: found[i] becomes the tag called names[i], its name { NULL, 0 } when there is none. Returns NULL, or
+ * what is wrong with the list: it is none, a tag appears twice, or there are more than TAGS_MAX. O(octets).
+ */
+const char *tags_read(struct str list, const char *const *names, size_t n, struct tag *found);
+
+/* Takes the next item off a list with colons (h=, q=, s=, t=), without white space at its ends. An empty text has one
+ * empty item; `*rest` is { NULL, 0 } behind the last one.
+ */
+bool colon_list_next(struct str *rest, struct str *item);
+/* Whether it holds `word`, in any case. */
+bool colon_list_holds(struct str list, struct str word);
+
 /* Base64 with white space anywhere (RFC 6376 2.10), strict otherwise: padding, no stray bits. The octets lie in the arena;
  * { NULL, 0 } when it is malformed, or longer than `max` octets.
  */
 struct str base64_read(struct str text, size_t max, struct arena *);
+/* Whether it is well-formed, and how many octets it stands for. */
+bool base64_size(struct str text, size_t *octets);
 /* Without line breaks, in the arena. */
 struct str base64_print(struct str octets, struct arena *);
 
 /* ---- signature fields (dkim_signature.c) ---- */
+
+enum { HEADER_NAMES_MAX = 1000 /* in h=; real ones have some twenty */ };
 
 enum signature_kind { SIGNATURE_DKIM, SIGNATURE_AMS, SIGNATURE_SEAL };
 
@@ -59,6 +78,14 @@ struct dkim_signature {
  */
 const char *dkim_signature_read(const struct header_field *, enum signature_kind, struct dkim_signature *);
 
+/* The domain of i=: what follows the last "@"; { NULL, 0 } without one. */
+struct str dkim_identity_domain(struct str identity);
+
+/* The key of the PAST question: names this signature whatever message it stands in; hex of a SHA-256 over d=, s=, bh= and
+ * b=. { NULL, 0 } when the arena is full.
+ */
+struct str dkim_past_key(const struct dkim_signature *, struct arena *);
+
 /* ---- keys (dkim_key.c) ---- */
 
 struct dkim_key {
@@ -67,6 +94,7 @@ struct dkim_key {
     unsigned bits;     /* of RSA */
     bool is_testing;   /* t=y */
     bool is_strict;    /* t=s: i= must be in d= itself */
+    bool is_unasked;   /* a cap of ours stood in the way: DKIM takes it as permerror, ARC as doubt */
 };
 
 /* Asks for the key of a signature and reads it (RFC 6376 3.6.1, 6.1.2; RFC 8301, 8463), sizes and exponent judged: after
@@ -88,9 +116,9 @@ void header_hash_add(struct header_hash *, const struct header_field *);
 void header_hash_add_signature(struct header_hash *, const struct header_field *, const struct dkim_signature *);
 
 /* The digest a DKIM-Signature or an ARC-Message-Signature signs: the fields of h= bottom-up (RFC 6376 5.4.2), then itself.
- * O(fields + names): a header of 256 KB of short fields with an h= of 10,000 names must not cost seconds (H06).
+ * O(octets of the header * log names), some 30 KB of stack, whatever the header holds (ATTACKS H06, H08).
  */
 void dkim_header_digest(struct str header, const struct header_field *self, const struct dkim_signature *,
-                        struct arena *, uint8_t digest[SHA256_SIZE]);
+                        uint8_t digest[SHA256_SIZE]);
 
 #endif

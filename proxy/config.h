@@ -11,6 +11,7 @@
 
 #include "../policy/option.h"
 #include "../policy/policy.h"
+#include "dns_settings.h"
 #include "log.h"
 
 enum {
@@ -98,6 +99,7 @@ struct config {
     int log_format, log_target, log_level;
     struct limits limits;
     struct timeouts timeouts;
+    struct dns_settings dns;
     struct policy policy;
     struct listener *listeners;
     size_t listeners_n;

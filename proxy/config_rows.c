@@ -170,6 +170,23 @@ static const struct option timeouts_rows[] = {
     SECONDS(probe, "30s", 1, 3600, "Between two looks at whether a mail server is well."),
 };
 
+static const struct option dns_rows[] = {
+    { .section = "dns", .key = "servers", .type = OPTION_ENDPOINTS, .offset = CONFIG(dns.servers), .min = 53,
+      .max = DNS_SERVERS_MAX,
+      .help = "The resolvers to ask, the preferred one first; best one on this machine. IP addresses; the port may be "
+              "left out when it is 53. When left out, those of /etc/resolv.conf." },
+    { .section = "dns", .key = "timeout", .type = OPTION_SECONDS, .offset = CONFIG(dns.timeout), .preset = "2s",
+      .min = 100, .max = 10000, .help = "Longest wait for one answer, before the next try or the next server." },
+    NUMBER("dns", "tries", dns.tries, "2", 1, 5, "tries", "How often each server is asked one question."),
+    NUMBER("dns", "in_flight", dns.in_flight, "64", 1, 1000, "queries",
+           "At once, of one worker. What is above waits its turn."),
+    NUMBER("dns", "in_flight_session", dns.in_flight_session, "16", 1, 256, "queries", "At once, of one session."),
+    { .section = "dns", .key = "cache_size", .type = OPTION_BYTES, .offset = CONFIG(dns.cache_size), .preset = "1M",
+      .max = GIGA, .help = "The memory for answers, of each worker. 0: none are kept." },
+    { .section = "dns", .key = "cache_ttl", .type = OPTION_SECONDS, .offset = CONFIG(dns.cache_ttl), .preset = "1h",
+      .max = 86400000, .help = "The longest an answer is kept; mostly it says itself that it is for less." },
+};
+
 static const struct option log_rows[] = {
     { .section = "log", .key = "format", .type = OPTION_CHOICE, .offset = CONFIG(log_format), .preset = "logfmt",
       .choices = log_formats, .help = "logfmt is key=value; json is one object a line." },
@@ -197,6 +214,7 @@ static const struct config_section sections[] = {
     { "auth", PLACE_CONFIG, NULL, auth_rows, COUNT(auth_rows), "Authentication, on listeners with auth = yes." },
     { "limits", PLACE_CONFIG, NULL, limits_rows, COUNT(limits_rows), "How much is too much." },
     { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long." },
+    { "dns", PLACE_CONFIG, NULL, dns_rows, COUNT(dns_rows), "Looking up what senders publish about themselves." },
     { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction." },
 };
 /* clang-format on */

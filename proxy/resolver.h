@@ -4,37 +4,30 @@
  * It never sees the loop: whoever drives it (worker_resolver.c with libuv, explain.c with poll) watches the sockets it
  * names and calls back in. Askers are numbers, so an answer for one that has left finds nobody.
  *
- *     resolver_ask(r, number, question)        any number of times
+ *     resolver_ask(r, number, question)                any number of times
  *     resolver_ready(r, fd, ...) / resolver_tick(r)    when a socket is ready / at resolver_deadline()
- *     while (resolver_next(r, &answer)) ...    after each of the three
- *     resolver_forget(r, number)               the asker is gone, or does not care any more
+ *     while (resolver_next(r, &answer)) ...            after each of the three
+ *     resolver_forget(r, number)                       the asker is gone, or does not care any more
  *
  * Equal questions under way are one query. Answers are kept for their TTL, negative ones too (RFC 2308), within
  * `cache_size` octets. Keys are names as the facts have them; one that is no name for the DNS (D-3) reads NXDOMAIN without
  * a query.
+ *
+ * `in_flight` queries are out at once; what is above waits its turn, first come, first served. That is fair as long as no
+ * asker has more than its share waiting: drivers with several askers hand over `in_flight_session` questions of one, and
+ * the next when an answer has come.
  */
 #ifndef PROXY_RESOLVER_H
 #define PROXY_RESOLVER_H
 
 #include "../policy/facts.h"
-#include "../policy/option.h"
-
-/* [dns] */
-struct dns_settings {
-    struct endpoint_list servers; /* empty: those of /etc/resolv.conf */
-    uint64_t timeout;             /* ms, for one try at one server */
-    uint64_t tries;               /* per server */
-    uint64_t in_flight;           /* queries at once, per worker */
-    uint64_t in_flight_session;   /* of one session; what is above waits its turn */
-    uint64_t cache_size;          /* octets, per worker */
-    uint64_t cache_ttl;           /* ms, the longest an answer is kept whatever it says */
-};
+#include "dns_settings.h"
 
 struct resolver_answer {
     uint64_t asker;
-    struct question question;
+    struct question question; /* its key: valid until the next call, as the values are */
     enum fact_state state;
-    const struct str *value; /* valid until the next call */
+    const struct str *value;
     size_t n;
 };
 
@@ -43,21 +36,36 @@ struct resolver;
 /* Which readiness of `fd` to wait for; neither: it is about to be closed. */
 typedef void resolver_watch(void *owner, int fd, bool readable, bool writable);
 
-/* NULL without memory or usable servers. `settings` outlives the resolver. `*now` (ms, monotonic) is read at each call. */
+/* NULL without memory or servers. `settings` outlives the resolver. `*now` (ms, monotonic) is read at each call. */
 struct resolver *resolver_new(const struct dns_settings *, const uint64_t *now, resolver_watch *, void *owner);
+/* Closes its sockets; whoever still waits is told nothing. */
 void resolver_free(struct resolver *);
 
-void resolver_ask(struct resolver *, uint64_t asker, struct question);
+/* One of the five kinds that are DNS; resolver_is_for tells. False without memory: then no answer comes. */
+bool resolver_is_for(enum ask);
+bool resolver_ask(struct resolver *, uint64_t asker, struct question);
 void resolver_forget(struct resolver *, uint64_t asker);
 void resolver_ready(struct resolver *, int fd, bool readable, bool writable);
 void resolver_tick(struct resolver *);
 uint64_t resolver_deadline(const struct resolver *); /* ms; UINT64_MAX: none */
 bool resolver_next(struct resolver *, struct resolver_answer *);
 
-/* Queries sent since the start, and answers found in the cache; for tests and the log. */
+/* For tests and the log. */
 struct resolver_counts {
-    uint64_t questions, queries, hits, shared, in_flight, cached_octets;
+    uint64_t questions;     /* asked */
+    uint64_t queries;       /* sent; not counting tries */
+    uint64_t hits, shared;  /* answered from the cache; by a query of somebody else */
+    uint64_t in_flight;     /* now */
+    uint64_t waiting;       /* for their turn, now */
+    uint64_t cached_octets; /* now */
 };
 struct resolver_counts resolver_counts(const struct resolver *);
+
+/* The servers of /etc/resolv.conf: the first DNS_SERVERS_MAX lines "nameserver ADDRESS", addresses with a zone passed over.
+ * 127.0.0.1 when there are none, as the C library has it; then `*found` is false. Returns how many.
+ */
+size_t resolver_system_servers(struct endpoint out[DNS_SERVERS_MAX], bool *found);
+/* The same from the file's text; 0 when there are none. */
+size_t resolver_servers_of(struct str text, struct endpoint out[DNS_SERVERS_MAX]);
 
 #endif

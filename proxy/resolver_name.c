@@ -1,0 +1,93 @@
+/* Names on their way to c-ares and back. It takes and gives them as text with escapes (RFC 1035 5.1); facts have a name's
+ * octets with dots between its labels.
+ */
+#include "resolver_parts.h"
+
+enum { LABEL_MAX = 63 /* octets, RFC 1035 2.3.4 */ };
+
+/* RFC 1035 2.3.4, RFC 2181 11: any octet may stand in a label. A NUL may not here: c-ares ends names with it. */
+static bool is_name(struct str key)
+{
+    size_t label = 0;
+
+    if (key.n == 0 || key.n > DNS_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < key.n; i++) {
+        if (key.p[i] == '\0' || (key.p[i] == '.' && label == 0))
+            return false;
+        label = key.p[i] == '.' ? 0 : label + 1;
+        if (label > LABEL_MAX)
+            return false;
+    }
+    return label > 0;
+}
+
+enum dns_name dns_name_write(struct str key, char out[DNS_ESCAPED_MAX + 1])
+{
+    size_t n = 0;
+
+    if (!is_name(key))
+        return DNS_NAME_BAD;
+    for (size_t i = 0; i < key.n; i++) {
+        size_t octets = key.p[i] == '\\' ? 2 : 1;
+
+        if (n + octets > DNS_ESCAPED_MAX)
+            return DNS_NAME_TOO_LONG;
+        if (octets == 2)
+            out[n++] = '\\';
+        out[n++] = key.p[i];
+    }
+    out[n] = '\0';
+    return DNS_NAME_OK;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The octet at the front of `*name`, which moves on; `*is_escaped` tells whether it was written with a backslash. */
+static bool next_octet(const char **name, unsigned char *octet, bool *is_escaped)
+{
+    const char *p = *name;
+    int value;
+
+    *is_escaped = p[0] == '\\';
+    if (!*is_escaped) {
+        *octet = (unsigned char)p[0];
+        *name = p + 1;
+        return true;
+    }
+    if (!is_digit(p[1])) {
+        *octet = (unsigned char)p[1];
+        *name = p + 2;
+        return p[1] != '\0';
+    }
+    if (!is_digit(p[2]) || !is_digit(p[3]))
+        return false;
+    value = (p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0');
+    *octet = (unsigned char)value;
+    *name = p + 4;
+    return value <= 255;
+}
+
+bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n)
+{
+    unsigned char octet;
+    bool is_escaped;
+
+    for (*n = 0; *name != '\0';) {
+        if (*n + 4 >= DNS_TEXT_MAX || !next_octet(&name, &octet, &is_escaped))
+            return false;
+        if (is_escaped && (octet == '.' || octet == '\0')) {
+            memcpy(out + *n, octet == '.' ? "\\046" : "\\000", 4);
+            *n += 4;
+        } else if (octet != '.' || *name != '\0') { /* no trailing dot */
+            out[(*n)++] = ascii_lower((char)octet);
+        }
+    }
+    if (*n == 0)
+        out[(*n)++] = '.';
+    out[*n] = '\0';
+    return true;
+}

@@ -1,0 +1,163 @@
+/* What the files of the resolver share; everybody else includes resolver.h.
+ *
+ *     resolver.c          who waits for what; how much is under way
+ *     resolver_cache.c    what is remembered, and the table it is found in
+ *     resolver_ares.c     c-ares: sending, and reading what came
+ *     resolver_name.c     names on their way to and from c-ares
+ *     resolver_servers.c  /etc/resolv.conf
+ */
+#ifndef PROXY_RESOLVER_PARTS_H
+#define PROXY_RESOLVER_PARTS_H
+
+#include <sys/queue.h>
+
+#include "resolver.h"
+
+enum {
+    DNS_VALUES_MAX = 100, /* of one answer; more reads LIMIT, as more than FACT_BYTES_MAX octets do */
+    DNS_LINKS_MAX = 8,    /* CNAMEs from the name asked for to the one that has the records (D-6) */
+    DNS_TEMP_MS = 5000    /* how long a failure is remembered (RFC 2308 7: 5 minutes at most) */
+};
+
+/* ---- names (resolver_name.c) ---- */
+
+enum {
+    DNS_NAME_MAX = 253,        /* octets of a key (RFC 1035 2.3.4 less the first length and the root) */
+    DNS_ESCAPED_MAX = 255,     /* what c-ares takes of a name with its escapes */
+    DNS_TEXT_MAX = 4 * 255 + 1 /* a name with each octet escaped, and its NUL */
+};
+
+enum dns_name {
+    DNS_NAME_OK,
+    DNS_NAME_BAD,     /* no name: an empty label, one over 63 octets, over 253 octets in all, a NUL */
+    DNS_NAME_TOO_LONG /* a name, but with more backslashes than c-ares can send */
+};
+
+/* A key as c-ares takes names: octets as they are, a backslash before backslashes. */
+enum dns_name dns_name_write(struct str key, char out[DNS_ESCAPED_MAX + 1]);
+/* A name as c-ares gives it ("\(", "\228") in the form facts have: its octets in lower case, no trailing dot, "." for the
+ * root. What would be misread, a dot within a label or a NUL, is written \DDD. False when it is no such name.
+ */
+bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n);
+
+/* ---- answers ---- */
+
+/* One answer, shared by those who get it now and the cache; freed when the last one has let go. */
+struct dns_answer {
+    unsigned holders;
+    enum fact_state state;
+    uint64_t keep; /* ms; 0: for those who wait for it alone */
+    size_t octets; /* of memory */
+    size_t n;
+    struct str value[];
+};
+
+/* A copy of the values, held once; NULL without memory. */
+struct dns_answer *dns_answer_new(enum fact_state, uint64_t keep, const struct str *value, size_t n);
+struct dns_answer *dns_answer_hold(struct dns_answer *);
+void dns_answer_drop(struct dns_answer *); /* NULL is fine */
+
+/* ---- table and cache (resolver_cache.c) ---- */
+
+/* The head of what is found by its question. */
+struct dns_key {
+    struct dns_key *next;
+    uint64_t hash;
+    struct question q;
+};
+
+/* Chains that grow in number with what is in them. The hash has a secret, so that nobody can aim names at one chain. */
+struct dns_table {
+    struct dns_key **chain;
+    size_t chains, n; /* a power of two; keys in them */
+    uint64_t secret[2];
+};
+
+bool dns_table_init(struct dns_table *);
+void dns_table_free(struct dns_table *); /* not what is in it */
+struct dns_key *dns_table_find(const struct dns_table *, struct question);
+void dns_table_add(struct dns_table *, struct dns_key *); /* one whose question is not there yet */
+void dns_table_remove(struct dns_table *, struct dns_key *);
+
+struct dns_cached;
+
+struct dns_cache {
+    struct dns_table table;
+    TAILQ_HEAD(dns_cached_list, dns_cached) by_use; /* the one used last at the end */
+    size_t octets, size;
+    uint64_t ttl; /* ms, the longest */
+};
+
+bool dns_cache_init(struct dns_cache *, size_t size, uint64_t ttl);
+void dns_cache_free(struct dns_cache *);
+/* NULL when there is none, or its time is over. The cache's own: hold it to keep it. */
+struct dns_answer *dns_cache_find(struct dns_cache *, struct question, uint64_t now);
+void dns_cache_put(struct dns_cache *, struct question, struct dns_answer *, uint64_t now);
+
+/* ---- c-ares (resolver_ares.c) ---- */
+
+struct ares_channeldata;
+struct ares_dns_record;
+
+/* What a message says about a question. */
+struct dns_reading {
+    enum fact_state state; /* FACT_UNKNOWN: the records of `target` must be asked for */
+    uint64_t keep;         /* ms, the least that a record allows; 0: not to be kept */
+    unsigned links;        /* CNAMEs followed */
+    size_t n, octets;
+    struct str value[DNS_VALUES_MAX];
+    unsigned preference[DNS_VALUES_MAX]; /* MX */
+    char text[FACT_BYTES_MAX];
+    char target[DNS_TEXT_MAX]; /* as c-ares has it */
+};
+
+/* Reads the message for a question of `kind`. `links` and `keep` are those of the messages before, 0 and UINT64_MAX at first. */
+void dns_read(const struct ares_dns_record *, enum ask kind, struct dns_reading *);
+
+struct dns_lookup;
+
+/* NULL without memory or servers. `watch` is told what each socket waits for: reading, writing; neither before it closes. */
+struct ares_channeldata *dns_open(const struct dns_settings *,
+                                  void watch(void *owner, int fd, int readable, int writable), void *owner);
+void dns_close(struct ares_channeldata *); /* every lookup sent comes back with a failure */
+/* Comes back in dns_came_back(), maybe at once. */
+void dns_send(struct ares_channeldata *, const char *name, struct dns_lookup *);
+void dns_process(struct ares_channeldata *, int readable, int writable); /* -1: none; times out what is due */
+uint64_t dns_timeout(const struct ares_channeldata *);                   /* ms from now; UINT64_MAX: none */
+
+/* ---- lookups (resolver.c) ---- */
+
+/* Each state is a list, and a lookup is in one. */
+enum lookup_state {
+    LOOKUP_QUEUED,   /* for its turn */
+    LOOKUP_SENT,     /* with c-ares */
+    LOOKUP_GIVEN_UP, /* with c-ares still, but those who waited were told that it failed */
+    LOOKUP_BACK,     /* from c-ares, not looked at yet */
+    LOOKUP_ANSWERED, /* those who wait are to be told */
+    LOOKUP_STATES
+};
+
+struct request;
+
+/* A question under way, or answered for those who wait for it. */
+struct dns_lookup {
+    struct dns_key key; /* first: the table knows it by this, while it is queued or sent */
+    struct resolver *resolver;
+    enum lookup_state state;
+    bool is_listed;   /* in the table */
+    bool is_out;      /* c-ares has it */
+    bool is_given_up; /* while c-ares had it */
+    TAILQ_ENTRY(dns_lookup) place;
+    TAILQ_HEAD(dns_requests, request) requests; /* those who wait */
+    uint64_t deadline;                          /* ms, once sent: the end of all tries, whatever they lead to */
+    unsigned links;                             /* CNAMEs followed */
+    uint64_t keep;                              /* ms, as they allow */
+    char *target;                               /* of the last of them, when its records must be asked for */
+    struct dns_answer *answer;
+    char name[]; /* the key's */
+};
+
+/* What c-ares has to say, called from within it: nothing is sent or told from here. */
+void dns_came_back(struct dns_lookup *, const struct dns_reading *);
+
+#endif
