@@ -351,6 +351,16 @@ static void check_limits(struct config_reading *r)
     check_share(r, limits, "header_size", r->config->limits.header_size, 2);
 }
 
+/* ---- [record] ---- */
+
+static void check_record(struct config_reading *r)
+{
+    struct config_instance *record = config_instance_named(r, "record");
+
+    if (record->errors_n == 0 && r->config->record.transactions > 0 && r->config->record.file.n == 0)
+        COMPLAIN(r, record, "file", "missing: what is recorded could not be had");
+}
+
 void config_check(struct config_reading *r)
 {
     struct config *config = r->config;
@@ -370,6 +380,7 @@ void config_check(struct config_reading *r)
     for (size_t i = 0; i < config->routes_n; i++)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
+    check_record(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 10 };
+enum { ITEMS = 12 };
 
 struct item {
     const char *what;
@@ -29,6 +29,11 @@ static bool has_south_tls(const struct config *config)
     return false;
 }
 
+static uint64_t recorded(const struct config *config)
+{
+    return config->record.transactions > 0 ? config->record.memory : 0;
+}
+
 /* A reload runs new workers beside old ones that finish their sessions. Sessions are counted once, since their limit holds
  * for both together (counts.h); each generation has its own memory for messages.
  */
@@ -46,6 +51,8 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "client addresses, per worker", sessions, 2 * workers * BUDGET_ADDRESS_ENTRY, true },
         { "messages held for their verdict", 1, config->limits.message_memory, false },
         { "the same of old workers", 1, config->limits.message_memory, false },
+        { "recorded transactions", 1, recorded(config), false },
+        { "the same of old workers", 1, recorded(config), false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 

@@ -9,7 +9,9 @@ enum { SOCKETS_MAX = 64, ASKER = 1 };
 
 struct live {
     struct resolver *resolver;
-    uint64_t now; /* ms */
+    struct dns_settings dns;
+    struct endpoint server[DNS_SERVERS_MAX]; /* the system's, when the ini names none */
+    uint64_t now;                            /* ms */
     struct pollfd fd[SOCKETS_MAX];
     nfds_t n;
     size_t asked; /* facts before this one have been asked for */
@@ -39,8 +41,7 @@ static void on_watch(void *owner, int fd, bool readable, bool writable)
     if (at == SOCKETS_MAX)
         return;
     live->n += at == live->n;
-    live->fd[at] = (struct pollfd){ .fd = fd,
-                                    .events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)) };
+    live->fd[at] = (struct pollfd){ .fd = fd, .events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)) };
 }
 
 static void ask_new(struct live *live, struct judge *j)
@@ -108,12 +109,21 @@ static void get_answers(struct live *live, struct explanation *e, uint64_t until
     }
 }
 
+static void find_servers(struct live *live)
+{
+    bool found;
+
+    if (live->dns.servers.n == 0)
+        live->dns.servers = (struct endpoint_list){ live->server, resolver_system_servers(live->server, &found) };
+}
+
 bool explain_judge_live(struct explanation *e)
 {
-    struct live live = { .now = now_ms() };
+    struct live live = { .now = now_ms(), .dns = e->config->dns };
     uint64_t until = live.now + e->config->timeouts.verdict;
 
-    live.resolver = resolver_new(&e->config->dns, &live.now, on_watch, &live);
+    find_servers(&live);
+    live.resolver = resolver_new(&live.dns, &live.now, on_watch, &live);
     if (live.resolver == NULL)
         return false;
     while (judge_run(&e->judge) == JUDGE_ASKS)

@@ -39,7 +39,8 @@ static char *preset_text(const struct explanation *e)
 
     if (out == NULL)
         return NULL;
-    fprintf(out, "[server]\nhostname = postern.invalid\n[backend]\nservers = 127.0.0.1\n[relay]\ndomains = postern.invalid");
+    fprintf(out, "[server]\nhostname = postern.invalid\n[listen smtp]\naddress = 127.0.0.1:25\ntls = "
+                 "off\n[backend]\nservers = 127.0.0.1\n[relay]\ndomains = postern.invalid");
     for (size_t i = 0; i < e->options->rcpts; i++)
         if (domain_is_valid(e->rcpt[i].domain))
             fprintf(out, "\n    %.*s", STR_ARG(e->rcpt[i].domain));

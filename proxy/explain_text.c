@@ -395,14 +395,17 @@ static void put_limits(const struct explanation *e, const struct authentication 
 static void put_verdict(const struct judge *j, FILE *out)
 {
     static const char *const words[] = {
-        [ACTION_ACCEPT] = "ACCEPT", [ACTION_QUARANTINE] = "QUARANTINE", [ACTION_TEMPFAIL] = "TEMPFAIL",
+        [ACTION_ACCEPT] = "ACCEPT",
+        [ACTION_QUARANTINE] = "QUARANTINE",
+        [ACTION_TEMPFAIL] = "TEMPFAIL",
         [ACTION_REJECT] = "REJECT",
     };
     char reply[1024];
 
     put_title(out, "Verdict");
     explain_reply(&j->verdict, reply, sizeof reply);
-    fprintf(out, "  %s  %s\n", words[j->verdict.action], j->verdict.code != 0 ? reply : "(the mail server's own reply)");
+    fprintf(out, "  %s  %s\n", words[j->verdict.action],
+            j->verdict.code != 0 ? reply : "(the mail server's own reply)");
     if (j->decider == NULL) {
         fprintf(out, "  no rule objected\n");
         return;

@@ -312,8 +312,8 @@ static bool refused_by_rule(struct judge *j, enum stage stage, enum message_rule
     }
     step->rule = rule;
     step->outcome.decided = true;
-    step->outcome.verdict = (struct verdict){ ACTION_REJECT, r->code, r->enhanced, str_of(r->text), r->check,
-                                              str_of(r->reason) };
+    step->outcome.verdict =
+        (struct verdict){ ACTION_REJECT, r->code, r->enhanced, str_of(r->text), r->check, str_of(r->reason) };
     if (j->steps > 1) /* what was found before stands */
         step->outcome.auth = j->step[j->steps - 2]->outcome.auth;
     end_with(j, &step->outcome.verdict, step);

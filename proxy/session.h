@@ -21,6 +21,7 @@
 #include "backend.h"
 #include "config.h"
 #include "log.h"
+#include "record.h"
 #include "servers.h"
 #include "tls_facts.h"
 
@@ -31,6 +32,7 @@ struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
+    struct record_ring *records;            /* NULL: nothing is recorded */
     struct pool messages;                   /* message bytes, over all sessions of the worker */
     struct pool control;                    /* replies and command lines */
     uint64_t now;                           /* monotonic, ms */

@@ -76,12 +76,26 @@ static bool prove_memory(const struct config *config, FILE *errors)
     return ok;
 }
 
-bool setup_load(struct setup *s, const char *path, FILE *errors)
+/* The command line goes before the ini. It outlives the setup. */
+static bool heed_record_wish(struct config *config, const struct record_wish *wish, FILE *errors)
+{
+    if (wish != NULL && wish->has_transactions)
+        config->record.transactions = wish->transactions;
+    if (wish != NULL && wish->file != NULL)
+        config->record.file = str_of(wish->file);
+    if (config->record.transactions == 0 || config->record.file.n > 0)
+        return true;
+    fprintf(errors, "postern: --record needs --record-file FILE, or [record] file in the configuration\n");
+    return false;
+}
+
+bool setup_load(struct setup *s, const char *path, const struct record_wish *record, FILE *errors)
 {
     *s = (struct setup){ .config = config_load(path, errors) };
     if (s->config == NULL)
         return false;
-    if (prove_memory(s->config, errors) && identity_find(s->config->user, &s->identity, errors) && load_tls(s, errors))
+    if (heed_record_wish(s->config, record, errors) && prove_memory(s->config, errors) &&
+        identity_find(s->config->user, &s->identity, errors) && load_tls(s, errors))
         return true;
     setup_free(s);
     return false;
