@@ -469,6 +469,12 @@ static bool is_told_later(const struct judge *j, size_t step, const char *check)
     return false;
 }
 
+/* That the recipient we made up is one is no finding. */
+static bool is_about_assumed(const struct judge *j, const struct judge_step *step, const char *check)
+{
+    return step->rcpt == &j->assumed_rcpt && strcmp(check, check_relay.name) == 0;
+}
+
 /* `*at` counts all findings of all steps. */
 bool judge_next_finding(const struct judge *j, size_t *at, const struct judge_step **step,
                         const struct finding **finding)
@@ -480,7 +486,8 @@ bool judge_next_finding(const struct judge *j, size_t *at, const struct judge_st
 
         for (; skip < o->findings; skip++) {
             ++*at;
-            if (is_told_later(j, i, o->finding[skip].check))
+            if (is_told_later(j, i, o->finding[skip].check) ||
+                is_about_assumed(j, j->step[i], o->finding[skip].check))
                 continue;
             *step = j->step[i];
             *finding = &o->finding[skip];
