@@ -361,6 +361,18 @@ static void check_record(struct config_reading *r)
         COMPLAIN(r, record, "file", "missing: what is recorded could not be had");
 }
 
+/* ---- [dns] ---- */
+
+static void check_dns(struct config_reading *r)
+{
+    struct config_instance *dns = config_instance_named(r, "dns");
+    const struct dns_settings *settings = &r->config->dns;
+    uint64_t servers = settings->servers.n > 0 ? settings->servers.n : 1;
+
+    if (dns->errors_n == 0 && settings->timeout * settings->tries * servers > r->config->timeouts.verdict)
+        WARN(r, dns, "timeout", "with all tries at all servers it is longer than [timeouts] verdict");
+}
+
 void config_check(struct config_reading *r)
 {
     struct config *config = r->config;
@@ -381,6 +393,7 @@ void config_check(struct config_reading *r)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
     check_record(r);
+    check_dns(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

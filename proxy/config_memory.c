@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 12 };
+enum { ITEMS = 15 };
 
 struct item {
     const char *what;
@@ -34,6 +34,12 @@ static uint64_t recorded(const struct config *config)
     return config->record.transactions > 0 ? config->record.memory : 0;
 }
 
+/* What it remembers is held within its size; a query is counted whole, and only one answer is being read. */
+static uint64_t dns_of_worker(const struct config *config)
+{
+    return config->dns.cache_size + config->dns.in_flight * BUDGET_DNS_QUERY + BUDGET_DNS_ANSWER;
+}
+
 /* A reload runs new workers beside old ones that finish their sessions. Sessions are counted once, since their limit holds
  * for both together (counts.h); each generation has its own memory for messages.
  */
@@ -53,6 +59,9 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "the same of old workers", 1, config->limits.message_memory, false },
         { "recorded transactions", 1, recorded(config), false },
         { "the same of old workers", 1, recorded(config), false },
+        { "questions of sessions", sessions, config->dns.in_flight_session * BUDGET_QUESTION, true },
+        { "DNS, per worker", workers, dns_of_worker(config), false },
+        { "the same of old workers", workers, dns_of_worker(config), false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 

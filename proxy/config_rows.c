@@ -182,7 +182,7 @@ static const struct option dns_rows[] = {
     NUMBER("dns", "in_flight", dns.in_flight, "64", 1, 1000, "queries",
            "At once, of one worker. What is above waits its turn."),
     NUMBER("dns", "in_flight_session", dns.in_flight_session, "16", 1, 256, "queries", "At once, of one session."),
-    { .section = "dns", .key = "cache_size", .type = OPTION_BYTES, .offset = CONFIG(dns.cache_size), .preset = "1M",
+    { .section = "dns", .key = "cache_size", .type = OPTION_BYTES, .offset = CONFIG(dns.cache_size), .preset = "512k",
       .max = GIGA, .help = "The memory for answers, of each worker. 0: none are kept." },
     { .section = "dns", .key = "cache_ttl", .type = OPTION_SECONDS, .offset = CONFIG(dns.cache_ttl), .preset = "1h",
       .max = 86400000, .help = "The longest an answer is kept; mostly it says itself that it is for less." },

@@ -116,7 +116,7 @@ static uint64_t patience(const struct resolver *r)
 static void send_lookup(struct dns_lookup *lookup)
 {
     struct resolver *r = lookup->resolver;
-    char name[DNS_ESCAPED_MAX + 1];
+    char name[DNS_NAME_MAX + 1];
     const char *sent = lookup->target;
 
     if (sent == NULL) {
@@ -245,10 +245,12 @@ static bool answer_at_once(struct resolver *r, uint64_t asker, struct question q
     return false;
 }
 
-/* D-3: what is no name does not exist; what is one but cannot be sent is not asked for. */
+/* D-3: what is no name does not exist. What is one but cannot be asked for is not known, and may be the sender's friend or
+ * foe: SPF macros put such octets of a local part into names (RFC 7208 7).
+ */
 static bool answer_bad_name(struct resolver *r, uint64_t asker, struct question q, enum dns_name why)
 {
-    enum fact_state state = why == DNS_NAME_BAD ? FACT_NXDOMAIN : FACT_LIMIT;
+    enum fact_state state = why == DNS_NAME_BAD ? FACT_NXDOMAIN : FACT_TEMP;
 
     return answer_at_once(r, asker, q, dns_answer_new(state, 0, NULL, 0));
 }
@@ -272,7 +274,7 @@ static bool look_up(struct resolver *r, uint64_t asker, struct question q)
 
 bool resolver_ask(struct resolver *r, uint64_t asker, struct question q)
 {
-    char name[DNS_ESCAPED_MAX + 1];
+    char name[DNS_NAME_MAX + 1];
     enum dns_name how = dns_name_write(q.key, name);
     struct dns_answer *known;
     struct dns_lookup *same;

@@ -11,7 +11,7 @@
  *
  * Equal questions under way are one query. Answers are kept for their TTL, negative ones too (RFC 2308), within
  * `cache_size` octets. Keys are names as the facts have them; one that is no name for the DNS (D-3) reads NXDOMAIN without
- * a query.
+ * a query, one with octets that c-ares does not ask for (others than letters, digits, - _ / *) TEMP.
  *
  * `in_flight` queries are out at once; what is above waits its turn, first come, first served. That is fair as long as no
  * asker has more than its share waiting: drivers with several askers hand over `in_flight_session` questions of one, and

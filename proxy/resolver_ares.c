@@ -2,13 +2,17 @@
  * CNAMEs of the answer section to the name that has the records, and take those of the kind asked for.
  *
  * c-ares draws the query id, matches answers by server, port, id and question, repeats, changes over to the next server
- * and, after a truncated answer, to TCP. Its own cache, hosts file and search list are off.
+ * and, after a truncated answer, to TCP. Its own cache, hosts file and search list are off. So is mixed case (0x20): the
+ * resolvers of small routers give questions back in lower case, and no mail at all would get through them.
  */
 #include <ares.h>
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
+#include "budget.h"
 #include "resolver_parts.h"
 
 enum {
@@ -16,6 +20,48 @@ enum {
     TTL_MAX = (1U << 31) - 1, /* s; above it reads 0 (RFC 2181 8) */
     SERVERS_TEXT = DNS_SERVERS_MAX * ENDPOINT_TEXT_MAX
 };
+
+/* ---- memory ---- */
+
+/* What c-ares has, in this process, and what it may have: a message of 64 KB, taken apart, can need 10 MB. One that needs
+ * more than its room cannot be read, and its question reads TEMP.
+ */
+static size_t ares_used, ares_room;
+
+static bool has_room(size_t n)
+{
+    return ares_used <= ares_room && n <= ares_room - ares_used;
+}
+
+static void *counted(void *memory)
+{
+    if (memory != NULL)
+        ares_used += malloc_usable_size(memory);
+    return memory;
+}
+
+static void ares_release(void *memory)
+{
+    if (memory != NULL)
+        ares_used -= malloc_usable_size(memory);
+    free(memory);
+}
+
+static void *ares_take(size_t n)
+{
+    return has_room(n) ? counted(malloc(n)) : NULL;
+}
+
+static void *ares_resize(void *memory, size_t n)
+{
+    size_t before = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *resized = n <= before || has_room(n - before) ? realloc(memory, n) : NULL;
+
+    if (resized == NULL)
+        return NULL;
+    ares_used -= before;
+    return counted(resized);
+}
 
 /* ---- values ---- */
 
@@ -360,7 +406,7 @@ ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb
 {
     static char lookups[] = "b", nothing[] = "";
     struct ares_options options = {
-        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_DNS0x20,
+        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
         .timeout = (int)settings->timeout,
         .maxtimeout = (int)settings->timeout, /* it would double from try to try */
         .tries = (int)settings->tries,
@@ -375,7 +421,8 @@ ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb
               ARES_OPT_QUERY_CACHE | ARES_OPT_DOMAINS;
     ares_channel_t *channel = NULL;
 
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+    ares_room = BUDGET_DNS_ANSWER + (size_t)settings->in_flight * BUDGET_DNS_QUERY;
+    if (ares_library_init_mem(ARES_LIB_INIT_ALL, ares_take, ares_release, ares_resize) != ARES_SUCCESS)
         return NULL;
     if (ares_init_options(&channel, &options, set) == ARES_SUCCESS && set_servers(channel, &settings->servers))
         return channel;

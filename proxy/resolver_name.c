@@ -1,11 +1,11 @@
-/* Names on their way to c-ares and back. It takes and gives them as text with escapes (RFC 1035 5.1); facts have a name's
- * octets with dots between its labels.
+/* Names on their way to c-ares and back. It gives them as text with escapes (RFC 1035 5.1); facts have a name's octets with
+ * dots between its labels.
  */
 #include "resolver_parts.h"
 
 enum { LABEL_MAX = 63 /* octets, RFC 1035 2.3.4 */ };
 
-/* RFC 1035 2.3.4, RFC 2181 11: any octet may stand in a label. A NUL may not here: c-ares ends names with it. */
+/* RFC 1035 2.3.4, RFC 2181 11: any octet may stand in a label; a NUL ends names on their way to libraries, so it may not. */
 static bool is_name(struct str key)
 {
     size_t label = 0;
@@ -22,22 +22,24 @@ static bool is_name(struct str key)
     return label > 0;
 }
 
-enum dns_name dns_name_write(struct str key, char out[DNS_ESCAPED_MAX + 1])
+/* c-ares refuses questions about others, escaped or not. */
+static bool can_be_sent(char c)
 {
-    size_t n = 0;
+    char lower = ascii_lower(c);
 
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '/' ||
+           c == '*';
+}
+
+enum dns_name dns_name_write(struct str key, char out[DNS_NAME_MAX + 1])
+{
     if (!is_name(key))
         return DNS_NAME_BAD;
-    for (size_t i = 0; i < key.n; i++) {
-        size_t octets = key.p[i] == '\\' ? 2 : 1;
-
-        if (n + octets > DNS_ESCAPED_MAX)
-            return DNS_NAME_TOO_LONG;
-        if (octets == 2)
-            out[n++] = '\\';
-        out[n++] = key.p[i];
-    }
-    out[n] = '\0';
+    for (size_t i = 0; i < key.n; i++)
+        if (!can_be_sent(key.p[i]))
+            return DNS_NAME_ODD;
+    memcpy(out, key.p, key.n);
+    out[key.n] = '\0';
     return DNS_NAME_OK;
 }
 

@@ -23,18 +23,17 @@ enum {
 
 enum {
     DNS_NAME_MAX = 253,        /* octets of a key (RFC 1035 2.3.4 less the first length and the root) */
-    DNS_ESCAPED_MAX = 255,     /* what c-ares takes of a name with its escapes */
     DNS_TEXT_MAX = 4 * 255 + 1 /* a name with each octet escaped, and its NUL */
 };
 
 enum dns_name {
     DNS_NAME_OK,
-    DNS_NAME_BAD,     /* no name: an empty label, one over 63 octets, over 253 octets in all, a NUL */
-    DNS_NAME_TOO_LONG /* a name, but with more backslashes than c-ares can send */
+    DNS_NAME_BAD, /* no name: an empty label, one over 63 octets, over 253 octets in all, a NUL */
+    DNS_NAME_ODD  /* a name, but with octets that c-ares does not ask for: others than A-Z a-z 0-9 - _ / * */
 };
 
-/* A key as c-ares takes names: octets as they are, a backslash before backslashes. */
-enum dns_name dns_name_write(struct str key, char out[DNS_ESCAPED_MAX + 1]);
+/* A key as c-ares takes names. */
+enum dns_name dns_name_write(struct str key, char out[DNS_NAME_MAX + 1]);
 /* A name as c-ares gives it ("\(", "\228") in the form facts have: its octets in lower case, no trailing dot, "." for the
  * root. What would be misread, a dot within a label or a NUL, is written \DDD. False when it is no such name.
  */

@@ -346,11 +346,12 @@ static void serve(struct supervisor *s)
     }
 }
 
-/* Two a session; and what a worker cannot have, it cannot use. */
+/* Two a session, one a DNS query; and what a worker cannot have, it cannot use. */
 static void raise_descriptor_limit(const struct supervisor *s)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)(2 * s->setup.config->limits.sessions + DESCRIPTORS_BESIDE_SESSIONS);
+    rlim_t wanted =
+        (rlim_t)(2 * s->setup.config->limits.sessions + s->setup.config->dns.in_flight + DESCRIPTORS_BESIDE_SESSIONS);
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;

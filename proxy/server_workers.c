@@ -56,8 +56,10 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
 {
     struct worker_port port[CONFIG_LISTENERS_MAX * 8];
     unsigned slot = s->process[row].slot;
+    struct dns_settings dns = setup_dns(&s->setup);
     struct worker_start start = {
         .config = s->setup.config,
+        .dns = &dns,
         .tls = s->setup.tls,
         .tls_client = s->setup.tls_client,
         .counts = s->counts,

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "resolver.h"
+
 enum { ERROR_MAX = 512 };
 
 static void free_clients(struct tls_client **client, size_t n)
@@ -89,11 +91,34 @@ static bool heed_record_wish(struct config *config, const struct record_wish *wi
     return false;
 }
 
+/* Read here, because a worker in its empty root has no such file. */
+static void find_dns_servers(struct setup *s, FILE *errors)
+{
+    bool found;
+
+    if (s->config->dns.servers.n > 0)
+        return;
+    s->dns_servers = resolver_system_servers(s->dns_server, &found);
+    if (!found)
+        fprintf(errors, "%.*s: [dns] servers: warning: none, and none in /etc/resolv.conf: 127.0.0.1 is asked\n",
+                STR_ARG(s->config->path));
+}
+
+struct dns_settings setup_dns(const struct setup *s)
+{
+    struct dns_settings dns = s->config->dns;
+
+    if (dns.servers.n == 0)
+        dns.servers = (struct endpoint_list){ s->dns_server, s->dns_servers };
+    return dns;
+}
+
 bool setup_load(struct setup *s, const char *path, const struct record_wish *record, FILE *errors)
 {
     *s = (struct setup){ .config = config_load(path, errors) };
     if (s->config == NULL)
         return false;
+    find_dns_servers(s, errors);
     if (heed_record_wish(s->config, record, errors) && prove_memory(s->config, errors) &&
         identity_find(s->config->user, &s->identity, errors) && load_tls(s, errors))
         return true;

@@ -48,6 +48,7 @@ static void flush_log(struct worker *w)
 
 static void on_before_poll(uv_prepare_t *prepare)
 {
+    lookups_go_on(prepare->data);
     flush_log(prepare->data);
 }
 
@@ -144,12 +145,13 @@ static void be_deaf(struct worker *w)
 /* The last handle to be closed ends the loop by itself. */
 void worker_check_end(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log,
-                                   &w->next_probe, &w->drain_end,    &w->give_back };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
+                                   &w->drain_end,  &w->give_back,    &w->dns_due };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
     probes_stop(w);
+    lookups_close(w);
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
         close_handle((uv_handle_t *)timers[i]);
     be_deaf(w);
@@ -282,12 +284,13 @@ static bool listen_to_signals(struct worker *w)
 
 static bool open_loop(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log,
-                                   &w->next_probe, &w->drain_end,    &w->give_back };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
+                                   &w->drain_end,  &w->give_back,    &w->dns_due };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;
     stream_loop_init(&w->streams, &w->loop);
+    TAILQ_INIT(&w->answered);
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
         uv_timer_init(&w->loop, timers[i]);
         timers[i]->data = w;
@@ -300,6 +303,7 @@ static bool open_loop(struct worker *w)
 static void serve(struct worker *w)
 {
     worker_clock(w);
+    lookups_open(w);
     uv_timer_start(&w->open_doors, on_open_doors, OPEN_AT_LATEST_MS, 0);
     probes_look(w);
     if (w->probes_out == 0)

@@ -24,6 +24,7 @@ struct worker_port {
 /* Everything outlives worker_run. */
 struct worker_start {
     const struct config *config;
+    const struct dns_settings *dns;       /* with servers, which the configuration may lack */
     struct tls_server *tls;               /* NULL without certificates */
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;

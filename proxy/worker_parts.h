@@ -1,16 +1,23 @@
 /* What the files of the worker share: worker.c (loop, signals, retreat), worker_accept.c (ports, admission),
- * worker_session.c (carries out what a session wants) and worker_probe.c (back-end probes). Nobody else includes this.
+ * worker_session.c (carries out what a session wants), worker_resolver.c (gets answers for it) and worker_probe.c (back-end
+ * probes). Nobody else includes this.
  */
 #ifndef PROXY_WORKER_PARTS_H
 #define PROXY_WORKER_PARTS_H
 
+#include <sys/queue.h>
 #include <uv.h>
 
+#include "resolver.h"
 #include "session.h"
 #include "stream.h"
 #include "worker.h"
 
-enum { SESSION_IDS = 64 /* random numbers fetched at once */ };
+enum {
+    SESSION_IDS = 64,    /* random numbers fetched at once */
+    SOCKET_CHAINS = 64,  /* of the resolver, by descriptor */
+    NUMBER_CHAINS = 1024 /* of the connections, by number */
+};
 
 enum worker_state { WORKER_STARTING, WORKER_SERVING, WORKER_RETIRING, WORKER_DRAINING, WORKER_ENDING };
 
@@ -21,6 +28,8 @@ struct door {
     uv_tcp_t tcp;
     bool has_waiting; /* a connection could not be taken for want of descriptors or memory */
 };
+
+struct dns_socket;
 
 struct worker {
     const struct worker_start *start;
@@ -36,6 +45,11 @@ struct worker {
     unsigned uncounted;             /* of them: refused ones, and those whose PROXY header is awaited */
     struct probe **probe;           /* one per server: the look under way, or NULL */
     size_t probes_out;
+    struct resolver *resolver; /* NULL: every question reads TEMP */
+    struct dns_socket *dns_socket[SOCKET_CHAINS];
+    struct connection *by_number[NUMBER_CHAINS];
+    uint64_t last_number;
+    TAILQ_HEAD(connections_answered, connection) answered; /* their sessions go on before the loop waits again */
     uint64_t session_id[SESSION_IDS];
     unsigned session_ids; /* of them left */
     uv_loop_t loop;
@@ -44,6 +58,7 @@ struct worker {
     uv_timer_t open_doors; /* latest moment to begin accepting */
     uv_timer_t retry_accept, retry_log;
     uv_timer_t next_probe;
+    uv_timer_t dns_due;
     uv_timer_t drain_end;
     uv_timer_t give_back;
 };
@@ -64,6 +79,12 @@ struct connection {
     struct header_start *header_start; /* of it, when it comes in pieces; else NULL */
     uv_timer_t timer;
     uint64_t timer_at; /* ms, when it goes off; UINT64_MAX: not running */
+    uint64_t number;   /* what the resolver knows it by */
+    struct connection *same_chain;
+    uint64_t *asked; /* its questions the resolver has: their hashes; NULL before the first */
+    size_t asked_n;
+    bool is_answered; /* in the worker's list */
+    TAILQ_ENTRY(connection) place_answered;
 };
 
 /* worker.c */
@@ -89,9 +110,19 @@ struct connection *connection_new(struct worker *, const struct worker_port *);
 void connection_arm(struct connection *, uint64_t deadline);
 void connection_begin(struct connection *, enum admission);
 void connection_end(struct connection *);
-void connection_remove(struct connection *); /* one whose stream never came to be */
+void connection_remove(struct connection *);   /* one whose stream never came to be */
+void connection_answered(struct connection *); /* some of its questions were */
 void connections_drain(struct worker *);
 void connections_end(struct worker *);
+
+/* worker_resolver.c */
+void lookups_open(struct worker *);
+void lookups_close(struct worker *);
+void lookups_go_on(
+    struct worker *); /* once a turn: the sessions whose questions were answered, and the next deadline */
+void lookups_admit(struct connection *);
+void lookups_forget(struct connection *);
+bool lookups_ask(struct connection *); /* what its session needs to know; true when some of it was known at once */
 
 /* worker_probe.c */
 bool probes_init(struct worker *);

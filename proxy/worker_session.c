@@ -134,14 +134,14 @@ static bool carry_out(struct connection *c)
     return has_moved;
 }
 
-/* Nobody answers questions yet: no check asks any. Should one do so, every unknown reads TEMP at once (policy/facts.h). */
+/* True when something it needs to know was there at once. */
 static bool answer(struct connection *c, struct session_wants *wants)
 {
     if (!wants->ask)
         return false;
     wants->ask = false;
-    if (session_facts(c->session) != NULL)
-        facts_close(session_facts(c->session));
+    if (!lookups_ask(c))
+        return false;
     session_answered(c->session);
     return true;
 }
@@ -255,6 +255,13 @@ void connection_event(void *owner, struct stream *stream, enum stream_event even
     serve(c);
 }
 
+void connection_answered(struct connection *c)
+{
+    lookups_ask(c); /* there is room for more of its questions */
+    session_answered(c->session);
+    serve(c);
+}
+
 /* ---- time ---- */
 
 static void on_timer(uv_timer_t *timer)
@@ -302,6 +309,7 @@ struct connection *connection_new(struct worker *w, const struct worker_port *po
         c->next->link = &c->next;
     w->connections = c;
     worker_counts_one_more(w);
+    lookups_admit(c);
     return c;
 }
 
@@ -323,6 +331,7 @@ void connection_begin(struct connection *c, enum admission admission)
 void connection_remove(struct connection *c)
 {
     connection_uncount(c);
+    lookups_forget(c);
     free(c->header_start);
     *c->link = c->next;
     if (c->next != NULL)

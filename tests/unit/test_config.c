@@ -486,10 +486,12 @@ static void manual_is_the_committed_one(void)
 static uint64_t worst_case(const struct config *config, bool tls)
 {
     struct config_store store = { config->memory };
-    uint64_t session =
-        BUDGET_SESSION + BUDGET_INPUT + 2 * config->workers * BUDGET_ADDRESS_ENTRY + (tls ? BUDGET_TLS : 0);
+    uint64_t session = BUDGET_SESSION + BUDGET_INPUT + config->dns.in_flight_session * BUDGET_QUESTION +
+                       2 * config->workers * BUDGET_ADDRESS_ENTRY + (tls ? BUDGET_TLS : 0);
 
-    return BUDGET_SUPERVISOR + 2 * config->workers * BUDGET_WORKER + 2 * config->limits.message_memory +
+    uint64_t dns = config->dns.cache_size + config->dns.in_flight * BUDGET_DNS_QUERY + BUDGET_DNS_ANSWER;
+
+    return BUDGET_SUPERVISOR + 2 * config->workers * (BUDGET_WORKER + dns) + 2 * config->limits.message_memory +
            config->limits.sessions * session + 2 * config_store_size(&store);
 }
 
