@@ -174,20 +174,22 @@ static void give_body_hashes(struct judge *j)
     const struct judge_message *m = j->in.message;
     const struct facts *known = j->in.known;
     struct body_hashes hashes;
-    size_t before = j->facts.n;
+    bool was_closed = j->facts.closed;
+    size_t before;
 
+    j->facts.closed = false; /* the deadline was for those who have to be waited for */
     for (size_t i = 0; known != NULL && i < known->n; i++)
         if (known->fact[i].q.kind == ASK_BODY && known->fact[i].state != FACT_UNKNOWN)
             give_known(j, known->fact[i].q, known->fact[i].state, &known->fact[i]);
-    if (!m->has_body)
-        return;
     before = j->facts.n;
-    body_hashes_begin(&hashes, m->header, (size_t)j->policy.dkim.signatures);
-    if (hashes.n > 0)
+    if (m->has_body) {
+        body_hashes_begin(&hashes, m->header, (size_t)j->policy.dkim.signatures);
         body_hashes_add(&hashes, m->body);
-    body_hashes_end(&hashes, &j->facts);
+        body_hashes_end(&hashes, &j->facts);
+    }
     for (size_t i = before; i < j->facts.n; i++)
         j->is_computed[i] = true;
+    j->facts.closed = was_closed;
 }
 
 void judge_miss(struct judge *j, size_t i)
@@ -486,8 +488,7 @@ bool judge_next_finding(const struct judge *j, size_t *at, const struct judge_st
 
         for (; skip < o->findings; skip++) {
             ++*at;
-            if (is_told_later(j, i, o->finding[skip].check) ||
-                is_about_assumed(j, j->step[i], o->finding[skip].check))
+            if (is_told_later(j, i, o->finding[skip].check) || is_about_assumed(j, j->step[i], o->finding[skip].check))
                 continue;
             *step = j->step[i];
             *finding = &o->finding[skip];

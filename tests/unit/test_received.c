@@ -60,7 +60,9 @@ static void servers_write_it_each_in_its_own_way(void)
 
 static void nonsense_says_nothing(void)
 {
-    static const char *const values[] = { "", " ", ";", "from", "from by", "(((((", "from (", "by", "from a by ;", ")" };
+    static const char *const values[] = {
+        "", " ", ";", "from", "from by", "(((((", "from (", "by", "from a by ;", ")"
+    };
     struct received r;
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
