@@ -339,7 +339,8 @@ static bool body_is_refused(struct judge *j)
 {
     const struct judge_message *m = j->in.message;
 
-    if (refused_by_rule(j, AT_END, m->size > j->in.config->limits.message_size ? RULE_MESSAGE_SIZE : m->fault))
+    if (!j->is_settled &&
+        refused_by_rule(j, AT_END, m->size > j->in.config->limits.message_size ? RULE_MESSAGE_SIZE : m->fault))
         return true;
     give_body_hashes(j);
     return false;
@@ -374,10 +375,18 @@ static void step_decided(struct judge *j, const struct judge_step *step)
 {
     const struct verdict *v = &step->outcome.verdict;
 
+    if (j->is_settled) {
+        j->is_done = true;
+        return;
+    }
     if (step->stage == AT_RCPT)
         recipient_judged(j, step);
     else if (is_refusal(v))
         end_with(j, v, step);
+    if (j->is_done && step->stage == AT_HEADERS && j->in.message->has_body) {
+        j->is_settled = true;
+        j->is_done = false;
+    }
     if (!j->is_done && (step->stage == AT_END || (step->stage == AT_DATA && j->in.message == NULL)))
         end_with(j, v, v->action == ACTION_QUARANTINE ? step : NULL);
 }

@@ -1,7 +1,8 @@
 /* One message judged outside a session, as a session would judge it: for `postern explain` and `postern replay`.
  *
  * The stages follow each other as in session_policy.c and session_data.c: connect, HELO, MAIL, each RCPT, DATA, the header
- * section, the end. The first refusal ends it; a refused recipient is left out, and when none remains that is the end.
+ * section, the end. The first refusal ends it; a refused recipient is left out, and when none remains that is the end. A message refused by its header is looked at to its end all
+ * the same, when its body is there: what was presumed of it (dkim_result.is_presumed) is known then. The verdict stays.
  * No I/O: where answers are missing, the caller gets them.
  *
  *     judge_begin(&judge, &input)
@@ -86,6 +87,7 @@ struct judge {
     size_t accepted;  /* recipients */
     bool only_postmaster;
     bool is_deciding; /* the last step is under way */
+    bool is_settled;  /* refused by its header; AT_END follows for the report alone */
     bool is_done;
     bool out_of_memory; /* the verdict is a 451 then */
     struct verdict verdict;
