@@ -9,7 +9,7 @@ int check_file(const char *path)
 {
     struct setup setup;
 
-    if (!setup_load(&setup, path, stderr))
+    if (!setup_load(&setup, path, NULL, stderr))
         return EX_CONFIG;
     config_print(setup.config, stdout);
     printf("\n");

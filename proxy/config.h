@@ -81,6 +81,13 @@ struct timeouts {
     uint64_t probe; /* interval of back-end probes */
 };
 
+/* [record] */
+struct record_settings {
+    uint64_t transactions; /* per worker; 0: none are kept */
+    uint64_t memory;       /* octets, over all workers */
+    struct str file;       /* what SIGUSR2 writes; empty: none */
+};
+
 struct config {
     struct str path;
     /* [server] */
@@ -101,6 +108,7 @@ struct config {
     struct limits limits;
     struct timeouts timeouts;
     struct dns_settings dns;
+    struct record_settings record;
     struct policy policy;
     struct listener *listeners;
     size_t listeners_n;

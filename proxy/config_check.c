@@ -382,6 +382,16 @@ static void check_limits(struct config_reading *r)
     check_share(r, limits, "header_size", r->config->limits.header_size, 2);
 }
 
+/* ---- [record] ---- */
+
+static void check_record(struct config_reading *r)
+{
+    struct config_instance *record = config_instance_named(r, "record");
+
+    if (record->errors_n == 0 && r->config->record.transactions > 0 && r->config->record.file.n == 0)
+        COMPLAIN(r, record, "file", "missing: what is recorded could not be had");
+}
+
 /* ---- [dns] ---- */
 
 static void check_dns(struct config_reading *r)
@@ -414,6 +424,7 @@ void config_check(struct config_reading *r)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
     check_dmarc_section(r);
+    check_record(r);
     check_dns(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 13 };
+enum { ITEMS = 15 };
 
 struct item {
     const char *what;
@@ -27,6 +27,11 @@ static bool has_south_tls(const struct config *config)
         if (config->routes[i].tls != SOUTH_TLS_OFF)
             return true;
     return false;
+}
+
+static uint64_t recorded(const struct config *config)
+{
+    return config->record.transactions > 0 ? config->record.memory : 0;
 }
 
 /* What it remembers is held within its size; a query is counted whole, and only one answer is being read. */
@@ -52,6 +57,8 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "client addresses, per worker", sessions, 2 * workers * BUDGET_ADDRESS_ENTRY, true },
         { "messages held for their verdict", 1, config->limits.message_memory, false },
         { "the same of old workers", 1, config->limits.message_memory, false },
+        { "recorded transactions", 1, recorded(config), false },
+        { "the same of old workers", 1, recorded(config), false },
         { "questions of sessions", sessions, config->dns.in_flight_session * BUDGET_QUESTION, true },
         { "DNS, per worker", workers, dns_of_worker(config), false },
         { "the same of old workers", workers, dns_of_worker(config), false },

@@ -2,6 +2,7 @@
 #include "config_parts.h"
 
 #include "../policy/path.h"
+#include "record.h"
 
 #define CONFIG(field) offsetof(struct config, field)
 #define LISTENER(field) offsetof(struct listener, field)
@@ -204,6 +205,18 @@ static const struct option log_rows[] = {
                                      "wires." },
 };
 
+static const struct option record_rows[] = {
+    NUMBER("record", "transactions", record.transactions, "0", 0, RECORD_TRANSACTIONS_MAX, "transactions",
+           "The last ones that each worker remembers: envelope, header section, answers and verdict, never the body. 0: "
+           "none."),
+    { .section = "record", .key = "memory", .type = OPTION_BYTES, .offset = CONFIG(record.memory), .preset = "4M",
+      .min = 256 * KILO, .max = GIGA,
+      .help = "For that, shared evenly by the workers. When it is full the oldest transactions are forgotten." },
+    { .section = "record", .key = "file", .type = OPTION_TEXT, .offset = CONFIG(record.file),
+      .help = "The file to which SIGUSR2 appends them. It is opened at the start, before root is given up, for its owner "
+              "alone; nothing is written to it without that signal. It changes with a restart only." },
+};
+
 static const struct config_section sections[] = {
     { "server", PLACE_CONFIG, NULL, server_rows, COUNT(server_rows), "The gateway itself." },
     { "listen", PLACE_LISTENER, "smtp", listen_rows, COUNT(listen_rows),
@@ -223,6 +236,8 @@ static const struct config_section sections[] = {
     { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long." },
     { "dns", PLACE_CONFIG, NULL, dns_rows, COUNT(dns_rows), "Looking up what senders publish about themselves." },
     { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction." },
+    { "record", PLACE_CONFIG, NULL, record_rows, COUNT(record_rows),
+      "Transactions kept in memory, on which 'postern replay' can try another configuration." },
 };
 /* clang-format on */
 

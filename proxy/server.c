@@ -1,15 +1,19 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "record.h"
 #include "server_parts.h"
 
 enum {
@@ -21,7 +25,7 @@ enum {
     DESCRIPTORS_BESIDE_SESSIONS = 128
 };
 
-static volatile sig_atomic_t is_told_to_stop, is_told_to_reload, a_child_ended;
+static volatile sig_atomic_t is_told_to_stop, is_told_to_reload, is_told_to_dump, a_child_ended;
 
 uint64_t server_now(void)
 {
@@ -155,7 +159,7 @@ static bool load_anew(struct supervisor *s, FILE *errors)
     struct setup setup;
     struct ports ports;
 
-    if (!setup_load(&setup, s->path, errors))
+    if (!setup_load(&setup, s->path, &s->record, errors))
         return false;
     if (!ports_open(&ports, setup.config, s->workers, &s->ports, errors)) {
         setup_free(&setup);
@@ -163,6 +167,8 @@ static bool load_anew(struct supervisor *s, FILE *errors)
     }
     if (!open_log(s, setup.config))
         fprintf(errors, "cannot open the new log: %s\n", strerror(errno));
+    if (setup.config->record.transactions > 0 && s->record_fd < 0)
+        fprintf(errors, "[record] file changes with a restart only\n");
     if (setup.config->workers != s->workers)
         fprintf(errors, "[server] workers changes with a restart only\n");
     adopt(s, &setup, &ports);
@@ -216,6 +222,8 @@ static void on_signal(int signal)
         a_child_ended = 1;
     else if (signal == SIGHUP)
         is_told_to_reload = 1;
+    else if (signal == SIGUSR2)
+        is_told_to_dump = 1;
     else
         is_told_to_stop = 1;
 }
@@ -223,7 +231,7 @@ static void on_signal(int signal)
 /* Blocked but for the wait in workers_poll, so that none comes between a look at its flag and the wait. */
 static void catch_signals(void)
 {
-    static const int caught[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM };
+    static const int caught[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2 };
     struct sigaction action = { .sa_handler = on_signal };
     sigset_t blocked;
 
@@ -253,6 +261,15 @@ static void stop(struct supervisor *s, uint64_t now)
     s->is_stopping = true;
 }
 
+/* Each worker logs how many it has written. */
+static void dump_records(const struct supervisor *s)
+{
+    if (s->record_fd < 0)
+        log_say(s->log, LOG_WARN, "record", "there is no file for records: see [record]");
+    else
+        workers_dump(s);
+}
+
 static void heed_signals(struct supervisor *s, uint64_t now)
 {
     if (a_child_ended) {
@@ -262,6 +279,10 @@ static void heed_signals(struct supervisor *s, uint64_t now)
     if (is_told_to_stop) {
         is_told_to_stop = 0;
         stop(s, now);
+    }
+    if (is_told_to_dump) {
+        is_told_to_dump = 0;
+        dump_records(s);
     }
     if ((is_told_to_reload || s->reload_waits) && !s->is_stopping) {
         is_told_to_reload = 0;
@@ -340,10 +361,26 @@ static void raise_descriptor_limit(const struct supervisor *s)
                 (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
 }
 
+/* Before privileges are dropped; O_APPEND, so that the workers do not write over each other. */
+static bool open_record_file(struct supervisor *s)
+{
+    const struct record_settings *record = &s->setup.config->record;
+    char path[PATH_MAX];
+
+    if (record->transactions == 0 || record->file.n >= sizeof path)
+        return record->transactions == 0;
+    memcpy(path, record->file.p, record->file.n);
+    path[record->file.n] = '\0';
+    s->record_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, S_IRUSR | S_IWUSR);
+    if (s->record_fd < 0)
+        fprintf(stderr, "postern: [record] file: cannot open %s: %s\n", path, strerror(errno));
+    return s->record_fd >= 0;
+}
+
 /* An exit status when that is not possible, else 0. What is wrong goes to stderr, wherever the log is. */
 static int prepare(struct supervisor *s)
 {
-    if (!setup_load(&s->setup, s->path, stderr))
+    if (!setup_load(&s->setup, s->path, &s->record, stderr))
         return EX_CONFIG;
     s->workers = (unsigned)s->setup.config->workers;
     s->counts = counts_new(s->setup.config->limits.sessions);
@@ -354,6 +391,8 @@ static int prepare(struct supervisor *s)
     raise_descriptor_limit(s);
     if (!ports_open(&s->ports, s->setup.config, s->workers, NULL, stderr))
         return EX_OSERR;
+    if (!open_record_file(s))
+        return EX_CANTCREAT;
     if (!privileges_limit()) {
         fprintf(stderr, "postern: cannot give up privileges: %s\n", strerror(errno));
         return EX_OSERR;
@@ -371,6 +410,8 @@ static void finish(struct supervisor *s)
     counts_free(s->counts);
     if (s->empty_root >= 0)
         close(s->empty_root);
+    if (s->record_fd >= 0)
+        close(s->record_fd);
     setup_free(&s->setup);
     notify_close(&s->notify);
     if (s->log != NULL)
@@ -378,20 +419,38 @@ static void finish(struct supervisor *s)
     log_free(s->log);
 }
 
-int server_run(const char *path, const char *keylog)
+static bool read_record_wish(const struct server_options *options, struct record_wish *wish)
 {
-    struct supervisor s = { .path = path, .empty_root = -1, .log_fd = -1, .notify = { .fd = -1 } };
+    unsigned long long n = 0;
+
+    wish->has_transactions = options->record != NULL;
+    if (options->record == NULL || str_to_u64(str_of(options->record), RECORD_TRANSACTIONS_MAX, &n)) {
+        wish->transactions = n;
+        return true;
+    }
+    fprintf(stderr, "postern: --record: '%s' is no number up to %d\n", options->record, RECORD_TRANSACTIONS_MAX);
+    return false;
+}
+
+int server_run(const struct server_options *options)
+{
+    struct supervisor s = {
+        .path = options->config,
+        .record = { .file = options->record_file },
+        .record_fd = -1,
+        .empty_root = -1,
+        .log_fd = -1,
+        .notify = { .fd = -1 },
+    };
     int status;
 
     for (unsigned row = 0; row < COUNTS_ROWS; row++)
         s.process[row].ready_fd = -1;
 #ifdef POSTERN_KEYLOG
-    if (keylog != NULL)
-        tls_keylog_open(keylog);
-#else
-    (void)keylog;
+    if (options->keylog != NULL)
+        tls_keylog_open(options->keylog);
 #endif
-    status = prepare(&s);
+    status = read_record_wish(options, &s.record) ? prepare(&s) : EX_USAGE;
     if (status == 0) {
         notify_open(&s.notify);
         catch_signals();

@@ -26,6 +26,8 @@ struct process {
 
 struct supervisor {
     const char *path; /* of the ini */
+    struct record_wish record;
+    int record_fd; /* -1: there is no file */
     struct setup setup;
     unsigned counted_as[CONFIG_LISTENERS_MAX];
     struct counts *counts;
@@ -59,6 +61,7 @@ bool workers_are_ready(const struct supervisor *);      /* all of the current ge
 void workers_retire(struct supervisor *);               /* the generations before this one */
 void workers_drain_oldest(struct supervisor *);
 void workers_stop(struct supervisor *, bool now); /* drain all; or, those that drain already, end at once */
+void workers_dump(const struct supervisor *);     /* what they have recorded */
 void workers_kill(const struct supervisor *);
 bool workers_are_left(const struct supervisor *);
 

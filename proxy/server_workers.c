@@ -20,7 +20,7 @@ enum {
 
 static void reset_signals(void)
 {
-    static const int to_default[] = { SIGCHLD, SIGTERM, SIGUSR1 };
+    static const int to_default[] = { SIGCHLD, SIGTERM, SIGUSR1, SIGUSR2 };
     /* From a terminal these reach all processes at once; the supervisor alone decides what they mean. */
     static const int to_ignore[] = { SIGHUP, SIGINT, SIGPIPE };
 
@@ -68,6 +68,7 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
         .port = port,
         .log_fd = s->log_fd,
         .ready_fd = ready_fd,
+        .record_fd = s->record_fd,
     };
 
     reset_signals();
@@ -275,6 +276,13 @@ void workers_stop(struct supervisor *s, bool now)
             kill(p->pid, SIGTERM);
         drain(p);
     }
+}
+
+void workers_dump(const struct supervisor *s)
+{
+    for (unsigned row = 0; row < COUNTS_ROWS; row++)
+        if (s->process[row].pid != 0)
+            kill(s->process[row].pid, SIGUSR2);
 }
 
 void workers_kill(const struct supervisor *s)

@@ -22,6 +22,7 @@
 #include "config.h"
 #include "log.h"
 #include "past.h"
+#include "record.h"
 #include "servers.h"
 #include "tls_facts.h"
 
@@ -32,11 +33,12 @@ struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
-    struct pool messages;       /* message bytes, over all sessions of the worker */
-    struct pool control;        /* replies and command lines */
-    uint64_t now;               /* monotonic, ms */
-    int64_t unix_ms;            /* wall clock */
-    char scratch[SCRATCH_SIZE]; /* arena of one policy pass */
+    struct record_ring *records; /* NULL: nothing is recorded */
+    struct pool messages;        /* message bytes, over all sessions of the worker */
+    struct pool control;         /* replies and command lines */
+    uint64_t now;                /* monotonic, ms */
+    int64_t unix_ms;             /* wall clock */
+    char scratch[SCRATCH_SIZE];  /* arena of one policy pass */
     struct past past;
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };

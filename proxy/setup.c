@@ -78,6 +78,19 @@ static bool prove_memory(const struct config *config, FILE *errors)
     return ok;
 }
 
+/* The command line goes before the ini. It outlives the setup. */
+static bool heed_record_wish(struct config *config, const struct record_wish *wish, FILE *errors)
+{
+    if (wish != NULL && wish->has_transactions)
+        config->record.transactions = wish->transactions;
+    if (wish != NULL && wish->file != NULL)
+        config->record.file = str_of(wish->file);
+    if (config->record.transactions == 0 || config->record.file.n > 0)
+        return true;
+    fprintf(errors, "postern: --record needs --record-file FILE, or [record] file in the configuration\n");
+    return false;
+}
+
 /* Read here, because a worker in its empty root has no such file. */
 static void find_dns_servers(struct setup *s, FILE *errors)
 {
@@ -100,13 +113,14 @@ struct dns_settings setup_dns(const struct setup *s)
     return dns;
 }
 
-bool setup_load(struct setup *s, const char *path, FILE *errors)
+bool setup_load(struct setup *s, const char *path, const struct record_wish *record, FILE *errors)
 {
     *s = (struct setup){ .config = config_load(path, errors) };
     if (s->config == NULL)
         return false;
     find_dns_servers(s, errors);
-    if (prove_memory(s->config, errors) && identity_find(s->config->user, &s->identity, errors) && load_tls(s, errors))
+    if (heed_record_wish(s->config, record, errors) && prove_memory(s->config, errors) &&
+        identity_find(s->config->user, &s->identity, errors) && load_tls(s, errors))
         return true;
     setup_free(s);
     return false;

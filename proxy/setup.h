@@ -18,7 +18,14 @@ struct setup {
     size_t dns_servers;
 };
 
-bool setup_load(struct setup *, const char *path, FILE *errors);
+/* `record`: what the command line says about [record], or NULL. */
+struct record_wish {
+    bool has_transactions;
+    uint64_t transactions;
+    const char *file; /* NULL: as in the ini */
+};
+
+bool setup_load(struct setup *, const char *path, const struct record_wish *, FILE *errors);
 /* Certificates anew for the same configuration: on success the old ones are replaced. */
 bool setup_reload_tls(struct setup *, FILE *errors);
 void setup_free(struct setup *);

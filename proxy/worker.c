@@ -1,8 +1,10 @@
 #include "worker.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,9 +135,11 @@ static void be_deaf(struct worker *w)
     sigemptyset(&orders);
     sigaddset(&orders, SIGTERM);
     sigaddset(&orders, SIGUSR1);
+    sigaddset(&orders, SIGUSR2);
     sigprocmask(SIG_BLOCK, &orders, NULL);
     close_handle((uv_handle_t *)&w->on_term);
     close_handle((uv_handle_t *)&w->on_retire);
+    close_handle((uv_handle_t *)&w->on_dump);
 }
 
 /* The last handle to be closed ends the loop by itself. */
@@ -200,7 +204,38 @@ static void on_signal(uv_signal_t *handle, int signal)
         end_now(w);
 }
 
+/* A disk that is slow makes the sessions wait: somebody asked for it. */
+static void on_dump(uv_signal_t *handle, int signal)
+{
+    struct worker *w = handle->data;
+    struct record_counts counts = record_ring_counts(w->env.records);
+    size_t n;
+
+    (void)signal;
+    worker_clock(w);
+    if (w->env.records == NULL || w->start->record_fd < 0)
+        return;
+    if (record_dump(w->env.records, w->start->record_fd, &n))
+        log_say(w->env.log, LOG_INFO, "record", "%zu transactions written, %zu octets; %llu were too large to be kept",
+                n, counts.octets, (unsigned long long)counts.too_large);
+    else
+        log_say(w->env.log, LOG_ERROR, "record", "%zu of %zu transactions written: %s", n, counts.kept,
+                strerror(errno));
+}
+
 /* ---- life ---- */
+
+/* Without memory for it, mail goes on and nothing is recorded. */
+static void open_records(struct worker *w)
+{
+    const struct record_settings *record = &w->config->record;
+
+    if (record->transactions == 0 || w->start->record_fd < 0)
+        return;
+    w->env.records = record_ring_new((size_t)record->transactions, (size_t)(record->memory / w->start->workers));
+    if (w->env.records == NULL)
+        log_say(w->env.log, LOG_ERROR, "record", "no memory: nothing is recorded");
+}
 
 static bool open_env(struct worker *w)
 {
@@ -214,6 +249,7 @@ static bool open_env(struct worker *w)
         return false;
     env->servers = &w->servers;
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
+    open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
     return true;
 }
@@ -223,6 +259,7 @@ static void close_env(struct worker *w)
     pool_free(&w->env.messages);
     pool_free(&w->env.control);
     servers_free(&w->servers);
+    record_ring_free(w->env.records);
     free(w->probe);
     free(w->door);
     if (w->env.log != NULL)
@@ -237,10 +274,12 @@ static bool listen_to_signals(struct worker *w)
 
     uv_signal_init(&w->loop, &w->on_term);
     uv_signal_init(&w->loop, &w->on_retire);
-    w->on_term.data = w->on_retire.data = w;
+    uv_signal_init(&w->loop, &w->on_dump);
+    w->on_term.data = w->on_retire.data = w->on_dump.data = w;
     sigemptyset(&none);
     return uv_signal_start(&w->on_term, on_signal, SIGTERM) == 0 &&
-           uv_signal_start(&w->on_retire, on_signal, SIGUSR1) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+           uv_signal_start(&w->on_retire, on_signal, SIGUSR1) == 0 &&
+           uv_signal_start(&w->on_dump, on_dump, SIGUSR2) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
 static bool open_loop(struct worker *w)

@@ -4,6 +4,7 @@
  * All it needs is handed in: it opens no file and binds no port, so it can run with no privileges in an empty root.
  *
  *     SIGUSR1  retire: accept nothing more, let the sessions go on, exit when the last one has ended (reload)
+ *     SIGUSR2  append what was recorded to the file of [record]
  *     SIGTERM  drain: the same, but ask sessions to end, and end those left after timeouts.drain
  *     SIGTERM  again: end now
  */
@@ -32,7 +33,8 @@ struct worker_start {
     const struct worker_port *port;
     size_t ports;
     int log_fd;
-    int ready_fd; /* gets one octet once connections are accepted, and is closed then; or -1 */
+    int record_fd; /* where SIGUSR2 writes what was recorded; -1: nowhere */
+    int ready_fd;  /* gets one octet once connections are accepted, and is closed then; or -1 */
 };
 
 /* Returns the exit status: 0 after a retreat in order. */

@@ -54,7 +54,7 @@ struct worker {
     unsigned session_ids; /* of them left */
     uv_loop_t loop;
     uv_prepare_t before_poll;
-    uv_signal_t on_term, on_retire;
+    uv_signal_t on_term, on_retire, on_dump;
     uv_timer_t open_doors; /* latest moment to begin accepting */
     uv_timer_t retry_accept, retry_log;
     uv_timer_t next_probe;
