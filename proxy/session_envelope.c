@@ -13,6 +13,7 @@ static bool must_cut(const struct session *s)
 
 static void transaction_free(struct session *s)
 {
+    record_forget(s);
     message_free(&s->tx->message);
     findings_free(s);
     free(s->tx);
@@ -231,6 +232,8 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     await_client(s, WAIT_COMMAND);
     if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
         tx->refused_recipients++;
+        tx->rcpt_verdict = (struct verdict){ v->action, v->code, v->enhanced, STR(""), v->check, STR("") };
+        record_recipient(s, RECORD_RCPT_REFUSED);
         refuse_verdict(s, v);
         return;
     }
@@ -338,10 +341,12 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     await_client(s, WAIT_COMMAND);
     if (reply->code / 100 == 2) {
         remember_recipient(s);
+        record_recipient(s, RECORD_RCPT_ACCEPTED);
         accepted.code = 250;
         say_reply(s, &accepted);
     } else {
         s->tx->refused_recipients++;
+        record_recipient(s, RECORD_RCPT_ELSEWHERE);
         refuse_reply(s, reply, "backend", STR("refused by the back end"));
     }
 }

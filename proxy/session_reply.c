@@ -145,6 +145,7 @@ void log_transaction(struct session *s, const char *outcome, const struct reply 
     struct log *log = s->env->log;
     const struct transaction *tx = s->tx;
 
+    record_transaction(s);
     log_begin(log, LOG_INFO, "transaction");
     log_names(s);
     log_str(log, "to", str_from(tx->first_rcpt, tx->first_rcpt_n));

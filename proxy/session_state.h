@@ -103,6 +103,8 @@ struct transaction {
     uint64_t begun_at;    /* ms */
     struct doom doom;
     unsigned removed_results;
+    struct recorded *recorded;   /* recipients, while a ring is there; session_record.c */
+    struct verdict rcpt_verdict; /* the policy's last refusal of a recipient; its text and reason are not kept */
 };
 
 struct facts_room;
@@ -197,6 +199,11 @@ void rcpt_continue(struct session *);             /* the back end is open: MAIL 
 unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
 void rcpt_send(struct session *);                 /* RCPT alone: MAIL is accepted or under way */
 void rcpt_failed(struct session *);               /* the transaction is doomed; answer the pending RCPT */
+
+/* ---- session_record.c ---- */
+void record_recipient(struct session *, enum record_rcpt_fate); /* the one of the last RCPT */
+void record_transaction(struct session *);
+void record_forget(struct session *);
 
 /* ---- session_south.c ---- */
 void south_open(struct session *, const struct route *, size_t from);
