@@ -426,7 +426,7 @@ static void assume_recipient(struct judge *j)
 void judge_begin(struct judge *j, const struct judge_input *in)
 {
     *j = (struct judge){ .in = *in, .policy = in->config->policy, .only_postmaster = true };
-    facts_init(&j->facts, j->table, FACTS_ROOM_MAX, j->memory, sizeof j->memory);
+    facts_init(&j->facts, j->table, (size_t)in->config->limits.facts, j->memory, sizeof j->memory);
     if (in->rcpts == 0)
         assume_recipient(j);
 }
