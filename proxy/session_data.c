@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "../policy/header.h"
+#include "message_rules.h"
 #include "session_state.h"
 #include "trace.h"
 
@@ -10,13 +11,6 @@ static bool is_streaming(const struct transaction *tx)
 }
 
 /* ---- the beginning ---- */
-
-static bool normalises(const struct session *s)
-{
-    const struct config *config = s->env->config;
-
-    return config->framing == FRAMING_NORMALISE || network_list_holds(&config->normalise, &s->peer.client.address);
-}
 
 /* How many signatures will be verified; none of outgoing mail. */
 static size_t signatures_wanted(const struct session *s)
@@ -34,7 +28,7 @@ static void receiving_begin(struct session *s)
     bool is_binary = tx->mail.mail.body == BODY_BINARYMIME;
 
     tx->receiving = true;
-    data_init(&tx->decoder, tx->used_bdat, is_binary, normalises(s));
+    data_init(&tx->decoder, tx->used_bdat, is_binary, message_is_normalised(s->env->config, &s->peer.client.address));
     message_init(&tx->message, &s->env->messages, (size_t)s->env->config->limits.header_size, is_binary);
     message_hash_body(&tx->message, signatures_wanted(s));
 }
@@ -202,26 +196,29 @@ void doom_verdict(struct session *s, const struct verdict *v)
     doom(s, v->code, v->enhanced, text, v->check, reason);
 }
 
-/* F-5: a first line that is a continuation would become a part of the field we put in front of it. */
-static bool begins_with_fold(const struct message_store *m)
+static struct str message_front(const struct message_store *m)
 {
-    struct str front = m->header_n > 0 ? message_header(m) : chain_front(&m->body);
+    return m->header_n > 0 ? message_header(m) : chain_front(&m->body);
+}
 
-    return front.n > 0 && (front.p[0] == ' ' || front.p[0] == '\t');
+static void doom_rule(struct session *s, enum message_rule rule)
+{
+    const struct message_refusal *r = &message_refusals[rule];
+
+    doom(s, r->code, r->enhanced, r->text, r->check, r->reason);
 }
 
 static void check_header(struct session *s)
 {
     struct transaction *tx = s->tx;
+    enum message_rule rule =
+        message_rule_of_header(s->env->config, message_front(&tx->message), message_header(&tx->message));
 
-    if (begins_with_fold(&tx->message)) {
-        doom(s, 550, "5.6.0", "Message begins with a continuation line", "framing", "first line starts with a blank");
-    } else if (trace_hops(message_header(&tx->message)) > s->env->config->limits.hops) { /* RFC 5321 6.3 */
-        doom(s, 554, "5.4.6", "Too many hops, this message is in a loop", "limits.hops", "too many Received fields");
-    } else {
+    if (rule == RULE_NONE) {
         judge(s, AT_HEADERS);
         return;
     }
+    doom_rule(s, rule);
     if (tx->received)
         finish_refused(s);
 }
@@ -257,7 +254,7 @@ static void take_chunk(struct session *s, struct str chunk)
         return;
     }
     if (tx->message.size + chunk.n > s->env->config->limits.message_size) {
-        doom(s, 552, "5.3.4", "Message too big", "limits.message_size", "message above the limit");
+        doom_rule(s, RULE_MESSAGE_SIZE);
         return;
     }
     switch (message_add(&tx->message, chunk, streams ? CHAIN_FORCE : CHAIN_BUDGET)) {
@@ -265,23 +262,13 @@ static void take_chunk(struct session *s, struct str chunk)
     case MESSAGE_NO_ROOM:
         doom(s, 452, "4.3.1", "Out of message memory, try again", "limits.message_memory", "no message memory left");
         return;
-    case MESSAGE_HEADER_TOO_LONG:
-        doom(s, 552, "5.3.4", "Message header too big", "limits.header_size", "header section above the limit");
-        return;
+    case MESSAGE_HEADER_TOO_LONG: doom_rule(s, RULE_HEADER_SIZE); return;
     }
     if (tx->message.header_done && !tx->headers_judged && !tx->headers_pending)
         check_header(s);
     else if (tx->headers_judged && tx->flow == FLOW_HELD && has_outgrown_hold(s))
         stream_begin(s);
 }
-
-static const char *const fault_texts[] = {
-    [DATA_CLEAN] = "",
-    [DATA_BARE_CR] = "Message contains a bare CR",
-    [DATA_BARE_LF] = "Message contains a bare LF",
-    [DATA_NUL] = "Message contains a NUL octet",
-    [DATA_LONE_DOT] = "Message contains a dot between line ends other than CRLF",
-};
 
 /* All of the message is here: its header is judged first, where that has not been done, then the whole. */
 static void conclude(struct session *s)
@@ -309,7 +296,7 @@ static void received(struct session *s)
     tx->received_at = s->env->now;
     await_client(s, WAIT_END);
     if (fault != DATA_CLEAN)
-        doom(s, 550, "5.5.2", fault_texts[fault], "framing", data_fault_name(fault));
+        doom_rule(s, message_rule_of_fault(fault));
     if (!tx->doom.is_set && message_finish(&tx->message) != MESSAGE_OK)
         doom(s, 452, "4.3.1", "Out of message memory, try again", "limits.message_memory", "no message memory left");
     conclude(s);
