@@ -84,6 +84,7 @@ static void lookup_free(struct dns_lookup *lookup)
 
     unlist(lookup);
     while ((request = TAILQ_FIRST(&lookup->requests)) != NULL)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list
         request_free(request);
     if (lookup->state == LOOKUP_QUEUED)
         r->waiting--;
@@ -208,6 +209,7 @@ static void go_on(struct resolver *r)
 
     do {
         while ((lookup = TAILQ_FIRST(&r->list[LOOKUP_BACK])) != NULL)
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list
             look_at(lookup);
         start_queued(r);
     } while (!TAILQ_EMPTY(&r->list[LOOKUP_BACK]));
@@ -428,6 +430,7 @@ void resolver_free(struct resolver *r)
         dns_close(r->channel);
     for (size_t i = 0; i < LOOKUP_STATES; i++)
         while ((lookup = TAILQ_FIRST(&r->list[i])) != NULL)
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list
             lookup_free(lookup);
     dns_cache_free(&r->cache);
     dns_table_free(&r->under_way);

@@ -55,7 +55,7 @@ static void *ares_take(size_t n)
 static void *ares_resize(void *memory, size_t n)
 {
     size_t before = memory != NULL ? malloc_usable_size(memory) : 0;
-    void *resized = n <= before || has_room(n - before) ? realloc(memory, n) : NULL;
+    void *resized = n <= before || has_room(n - before) ? realloc(memory, n > 0 ? n : 1) : NULL;
 
     if (resized == NULL)
         return NULL;

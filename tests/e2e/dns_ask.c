@@ -105,11 +105,9 @@ int main(int argc, char **argv)
     static struct fact table[FACTS];
     static char memory[MEMORY];
     struct endpoint server[DNS_SERVERS_MAX];
-    struct dns_settings settings = { .servers = { server, 0 },
-                                     .in_flight = 64,
-                                     .in_flight_session = 16,
-                                     .cache_size = 1 << 20,
-                                     .cache_ttl = 3600000 };
+    struct dns_settings settings = {
+        .servers = { server, 0 }, .in_flight = 64, .in_flight_session = 16, .cache_size = 1 << 20, .cache_ttl = 3600000
+    };
     struct facts facts;
     struct resolver *r;
     uint64_t began;
