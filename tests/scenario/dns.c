@@ -70,7 +70,7 @@ static bool read_state(struct str text, enum fact_state *state)
     return false;
 }
 
-bool dns_read(struct str text, struct dns_record *r)
+bool zone_read(struct str text, struct dns_record *r)
 {
     struct str name, word;
 
@@ -101,7 +101,7 @@ bool dns_add(struct dns *dns, struct str text)
 {
     struct dns_record r;
 
-    if (!dns_read(text, &r))
+    if (!zone_read(text, &r))
         return false;
     add(dns, &r);
     return true;

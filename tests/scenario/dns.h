@@ -21,7 +21,7 @@ struct dns {
 
 void dns_free(struct dns *);
 /* `NAME TYPE "value" "value"...`, or a state in place of the values: NODATA, NXDOMAIN, TEMP. False when it is neither. */
-bool dns_read(struct str text, struct dns_record *);
+bool zone_read(struct str text, struct dns_record *);
 void dns_record_free(struct dns_record *);
 bool dns_add(struct dns *, struct str text);
 void dns_silence(struct dns *, struct str name);

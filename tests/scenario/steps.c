@@ -591,7 +591,7 @@ static void dns_answers(struct play *p, struct str text)
 {
     struct dns_record r;
 
-    if (!dns_read(text, &r)) {
+    if (!zone_read(text, &r)) {
         fail(p, "NAME TYPE \"value\"...?");
         return;
     }

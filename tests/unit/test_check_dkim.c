@@ -8,7 +8,7 @@
 enum { NOW = 1600000000 };
 
 static const struct check *const checks[] = { &check_dkim };
-static struct policy policy = { .dkim = { .signatures = 5, .min_bits = 1024 } };
+static struct policy policy = { .dkim = { .check = true, .signatures = 5, .min_bits = 1024 } };
 static struct outcome outcome;
 static struct fact table[FACTS_ROOM_MAX];
 static char facts_memory[FACTS_ROOM_BYTES], memory[65536];
