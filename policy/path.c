@@ -31,33 +31,6 @@ static bool take(struct str *rest, char c)
     return true;
 }
 
-/* Characters outside ASCII that end a line, turn the direction of the text or vanish on the screen. RFC 6531
- * 3.3 would allow them; a log, a terminal or a back end may read them as something else (ATTACKS A).
- */
-static const struct {
-    uint32_t first, last;
-} HIDDEN[] = {
-    { 0x80, 0x9F },       /* C1 controls */
-    { 0xAD, 0xAD },       /* soft hyphen */
-    { 0x61C, 0x61C },     /* Arabic letter mark */
-    { 0x200B, 0x200B },   /* zero width space; U+200C and U+200D are letters' joiners and stay */
-    { 0x200E, 0x200F },   /* direction marks */
-    { 0x2028, 0x202E },   /* line and paragraph separators, direction embeddings and overrides */
-    { 0x2060, 0x206F },   /* invisible operators, direction isolates */
-    { 0xFDD0, 0xFDEF },   /* noncharacters */
-    { 0xFEFF, 0xFEFF },   /* byte order mark */
-    { 0xFFF0, 0xFFFF },   /* interlinear marks, replacement characters, noncharacters */
-    { 0xE0000, 0xE0FFF }, /* tags */
-};
-
-static bool is_hidden(uint32_t code_point)
-{
-    for (size_t i = 0; i < sizeof HIDDEN / sizeof HIDDEN[0]; i++)
-        if (code_point >= HIDDEN[i].first && code_point <= HIDDEN[i].last)
-            return true;
-    return false;
-}
-
 /* Takes one UTF8-non-ascii (RFC 6531 3.3), with or without SMTPUTF8: whether it is allowed is asked at the
  * end, so that "needs SMTPUTF8" is said only of what is else a path.
  */
@@ -66,7 +39,7 @@ static bool take_utf8(struct str *rest, struct parts *parts)
     uint32_t code_point;
     size_t length = utf8_decode(*rest, &code_point);
 
-    if (length < 2 || is_hidden(code_point))
+    if (length < 2 || utf8_is_hidden(code_point))
         return false;
     *rest = str_skip(*rest, length);
     parts->is_utf8 = true;

@@ -196,3 +196,8 @@ void pass_quarantine(struct pass *pass, const struct check *check, struct str re
         .action = ACTION_QUARANTINE, .enhanced = "", .text = STR_INIT(""), .check = check->name, .reason = reason
     };
 }
+
+bool policy_is_exempt(const struct policy *policy, const struct envelope *envelope)
+{
+    return envelope->is_authenticated || network_list_holds(&policy->relay.networks, &envelope->client.address);
+}

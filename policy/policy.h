@@ -244,6 +244,9 @@ void pass_refuse(struct pass *, const struct check *, int code, const char *enha
 /* Accepts, but as suspicious; a refusal by any check goes before it. Nothing when this check is pending. */
 void pass_quarantine(struct pass *, const struct check *, struct str reason);
 
+/* Mail that goes out, of an authenticated client or one that may relay: no authentication check judges it. */
+bool policy_is_exempt(const struct policy *, const struct envelope *);
+
 const char *stage_name(enum stage);
 const char *action_name(enum action);
 

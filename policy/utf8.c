@@ -71,3 +71,27 @@ bool utf8_is_valid(struct str s)
     }
     return true;
 }
+
+static const struct {
+    uint32_t first, last;
+} HIDDEN[] = {
+    { 0x80, 0x9F },       /* C1 controls */
+    { 0xAD, 0xAD },       /* soft hyphen */
+    { 0x61C, 0x61C },     /* Arabic letter mark */
+    { 0x200B, 0x200B },   /* zero width space; U+200C and U+200D are letters' joiners and stay */
+    { 0x200E, 0x200F },   /* direction marks */
+    { 0x2028, 0x202E },   /* line and paragraph separators, direction embeddings and overrides */
+    { 0x2060, 0x206F },   /* invisible operators, direction isolates */
+    { 0xFDD0, 0xFDEF },   /* noncharacters */
+    { 0xFEFF, 0xFEFF },   /* byte order mark */
+    { 0xFFF0, 0xFFFF },   /* interlinear marks, replacement characters, noncharacters */
+    { 0xE0000, 0xE0FFF }, /* tags */
+};
+
+bool utf8_is_hidden(uint32_t code_point)
+{
+    for (size_t i = 0; i < sizeof HIDDEN / sizeof HIDDEN[0]; i++)
+        if (code_point >= HIDDEN[i].first && code_point <= HIDDEN[i].last)
+            return true;
+    return false;
+}

@@ -14,4 +14,9 @@ size_t utf8_decode(struct str s, uint32_t *code_point);
 /* True when the whole of `s` is well-formed; so is the empty slice. */
 bool utf8_is_valid(struct str s);
 
+/* True for characters outside ASCII that end a line, turn the direction of the text or vanish on the screen. RFC 6531 3.3
+ * would allow them in addresses; a log, a terminal or a back end may read them as something else (ATTACKS A).
+ */
+bool utf8_is_hidden(uint32_t code_point);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "../policy/header.h"
 #include "../policy/path.h"
+#include "../policy/results.h"
 #include "smtp_data.h"
 
 /* Days to a civil date (proleptic Gregorian): eras of 400 years that begin on 1 March, so that leap days come last. */
@@ -78,19 +79,6 @@ unsigned trace_hops(struct str header)
     return hops;
 }
 
-/* RFC 8601 5: a field with our authserv-id that we did not write is a forgery, or will be taken for our word. One whose
- * authserv-id cannot be read may be read as ours by somebody more lenient, so it goes too.
- */
-static bool claims_to_be_ours(const struct header_field *field, struct str authserv_id)
-{
-    char id[256];
-    size_t n;
-
-    if (!header_is(field, STR("Authentication-Results")))
-        return false;
-    return !header_authserv_id(field->value, id, sizeof id, &n) || str_ieq(str_from(id, n), authserv_id);
-}
-
 struct header_sink {
     struct chain *out;
     struct pool *pool;
@@ -120,7 +108,7 @@ bool trace_put_header(struct str header, struct str authserv_id, bool is_raw, st
 
     *removed = 0;
     while (header_next_anywhere(&rest, &field)) {
-        if (!claims_to_be_ours(&field, authserv_id))
+        if (!results_is_ours(&field, authserv_id))
             continue;
         ++*removed;
         if (!put_text(&sink, str_from(kept, (size_t)(field.raw.p - kept)), is_raw))

@@ -29,8 +29,9 @@ size_t trace_date(int64_t unix_seconds, char out[32]);
 /* How often the message was received before (RFC 5321 6.3). */
 unsigned trace_hops(struct str header);
 
-/* Puts the header section into `out` for the back end, dots stuffed unless `is_raw`, leaving out Authentication-Results
- * fields that claim to be ours or cannot be read (RFC 8601 5), wherever a lenient reader might find them. `*removed` counts them. False when the pool has no room.
+/* Puts the header section into `out` for the back end, dots stuffed unless `is_raw`, leaving out the fields that only we may
+ * write (results_is_ours), wherever a lenient reader might find them. `*removed` counts them. False when the pool has no
+ * room.
  */
 bool trace_put_header(struct str header, struct str authserv_id, bool is_raw, struct chain *out, struct pool *,
                       unsigned *removed);

@@ -1,6 +1,8 @@
 /* The Received field, dates, hops, and the header on its way south. */
 #include "../../proxy/trace.h"
 
+#include "../../policy/results.h"
+
 #include <time.h>
 
 #include "test.h"
@@ -143,6 +145,31 @@ static const struct rewrite rewrites[] = {
     { "behind a line that is no field", "A: 1\r\nno field\r\nAuthentication-Results: gw.local.example; x\r\n",
       "A: 1\r\nno field\r\n", 1 },
     { "behind a first line that is a fold", " x\r\nAuthentication-Results: gw.local.example; x\r\n", " x\r\n", 1 },
+    { "a comment within", "Authentication-Results: gw.local(x).example; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "a fold within", "Authentication-Results: gw.local\r\n .example 1; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "quotes within", "Authentication-Results: gw.\"local\".example; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "quoted pairs", "Authentication-Results: \"gw\\.local.example\"; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "a control before it", "Authentication-Results: \x0bgw.local.example; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "a dot behind it", "Authentication-Results: gw.local.example.; x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "a comment and a version", "Authentication-Results: gw.local.example(x)1(y); x\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "empty", "Authentication-Results:\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "only comments", "Authentication-Results: (a)\r\n (b)\r\nB: 2\r\n", "B: 2\r\n", 1 },
+    { "our name in a value of another's", "Authentication-Results: mx.other.example; x=gw.local.example\r\n",
+      "Authentication-Results: mx.other.example; x=gw.local.example\r\n", 0 },
+    { "a name that ours begins", "Authentication-Results: gw.local.example.org; x\r\n",
+      "Authentication-Results: gw.local.example.org; x\r\n", 0 },
+    { "a name of nobody", "Authentication-Results: spf=pass (x) smtp.mailfrom=y; dkim=none\r\n",
+      "Authentication-Results: spf=pass (x) smtp.mailfrom=y; dkim=none\r\n", 0 },
+    { "Received-SPF", "A: 1\r\nReceived-SPF: pass (x) client-ip=192.0.2.1;\r\n\thelo=y\r\nB: 2\r\n", "A: 1\r\nB: 2\r\n",
+      1 },
+    { "Received-SPF in any form", "RECEIVED-spf \t: pass\r\nreceived-SPF:\r\n (x) pass\r\nB: 2\r\n", "B: 2\r\n", 2 },
+    { "X-Postern fields",
+      "X-Postern-Verdict: accept\r\nx-postern-:\r\nX-POSTERN-Later : (x)\r\n\ty\r\nX-Posterny: 1\r\nX-Postern: 2\r\n",
+      "X-Posterny: 1\r\nX-Postern: 2\r\n", 3 },
+    { "results in a chain stay", "ARC-Authentication-Results: i=1; gw.local.example; spf=pass\r\n",
+      "ARC-Authentication-Results: i=1; gw.local.example; spf=pass\r\n", 0 },
+    { "results under another name stay", "X-Authentication-Results: gw.local.example; x\r\nX-Received-SPF: pass\r\n",
+      "X-Authentication-Results: gw.local.example; x\r\nX-Received-SPF: pass\r\n", 0 },
     { "a field that begins with a dot is stuffed", "A: 1\r\n.x: 2\r\n", "A: 1\r\n..x: 2\r\n", 0 },
 };
 
@@ -163,10 +190,48 @@ static void forged_results_do_not_go_south(void)
     }
 }
 
+/* RFC 8616 4: an authserv-id may be written in U-labels. */
+static void our_name_is_ours_in_either_form(void)
+{
+    static const struct {
+        const char *value;
+        bool is_ours;
+    } rows[] = {
+        { "m\xc3\xbcnchen.example; x", true },
+        { "xn--mnchen-3ya.example; x", true },
+        { "XN--MNCHEN-3YA.Example.; x", true },
+        { "munchen.example; x", false },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct header_field field = { .name = STR("Authentication-Results"), .value = str_of(rows[i].value) };
+
+        CHECK_ROW(rows[i].value);
+        CHECK_EQ_INT(results_is_ours(&field, STR("m\xc3\xbcnchen.example")), rows[i].is_ours);
+        CHECK_EQ_INT(results_is_ours(&field, STR("xn--mnchen-3ya.example")), rows[i].is_ours);
+    }
+}
+
+/* The longest value costs one walk, whatever it is full of. */
+static void names_longer_than_ours_can_be_are_others(void)
+{
+    static char value[100000];
+    struct header_field field = { .name = STR("Authentication-Results"), .value = str_from(value, sizeof value) };
+
+    memset(value, 'a', sizeof value);
+    CHECK(results_is_ours(&field, STR("gw.local.example"))); /* not readable: longer than any name */
+    memset(value, '(', sizeof value);
+    CHECK(results_is_ours(&field, STR("gw.local.example")));
+    memset(value, 'a', 5);
+    value[5] = ';';
+    CHECK(!results_is_ours(&field, STR("gw.local.example")));
+}
+
 static const struct test_case tests[] = {
     TEST(received_says_who_what_and_when),  TEST(received_names_tls_and_the_only_recipient),
     TEST(received_names_the_protocol),      TEST(the_longest_names_fit),
     TEST(dates_are_those_of_the_c_library), TEST(hops_are_received_fields),
     TEST(forged_results_do_not_go_south),
+    TEST(our_name_is_ours_in_either_form),  TEST(names_longer_than_ours_can_be_are_others),
 };
 TEST_MAIN(tests)
