@@ -81,6 +81,11 @@ const char *dkim_signature_read(const struct header_field *, enum signature_kind
 /* The domain of i=: what follows the last "@"; { NULL, 0 } without one. */
 struct str dkim_identity_domain(struct str identity);
 
+/* The key of the PAST question: names this signature whatever message it stands in; hex of a SHA-256 over d=, s=, bh= and
+ * b=. { NULL, 0 } when the arena is full.
+ */
+struct str dkim_past_key(const struct dkim_signature *, struct arena *);
+
 /* ---- keys (dkim_key.c) ---- */
 
 struct dkim_key {
@@ -89,6 +94,7 @@ struct dkim_key {
     unsigned bits;     /* of RSA */
     bool is_testing;   /* t=y */
     bool is_strict;    /* t=s: i= must be in d= itself */
+    bool is_unasked;   /* a cap of ours stood in the way: DKIM takes it as permerror, ARC as doubt */
 };
 
 /* Asks for the key of a signature and reads it (RFC 6376 3.6.1, 6.1.2; RFC 8301, 8463), sizes and exponent judged: after

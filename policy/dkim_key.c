@@ -157,7 +157,7 @@ enum auth_result dkim_key_ask(struct pass *pass, const struct dkim_signature *s,
     case FACT_OK: return read_records(pass, fact, key, reason);
     case FACT_NODATA:
     case FACT_NXDOMAIN: return refuse(AUTH_PERMERROR, "no key", reason);
-    case FACT_LIMIT: return refuse(AUTH_PERMERROR, "the key is beyond our limits", reason);
+    case FACT_LIMIT: key->is_unasked = true; return refuse(AUTH_PERMERROR, "the key is beyond our limits", reason);
     case FACT_TEMP:
     case FACT_UNKNOWN: break;
     }

@@ -307,3 +307,24 @@ const char *dkim_signature_read(const struct header_field *field, enum signature
     };
     return why != NULL ? why : judge(&(struct reader){ tag, out });
 }
+
+struct str dkim_past_key(const struct dkim_signature *s, struct arena *arena)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct str parts[] = { s->domain, s->selector, s->body_hash, s->signature };
+    char hex[2 * SHA256_SIZE];
+    uint8_t digest[SHA256_SIZE];
+    struct sha256 sha;
+
+    sha256_begin(&sha);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        sha256_add(&sha, parts[i]);
+        sha256_add(&sha, STR(";")); /* in no value */
+    }
+    sha256_end(&sha, digest);
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        hex[2 * i] = digits[digest[i] >> 4];
+        hex[2 * i + 1] = digits[digest[i] & 15];
+    }
+    return arena_copy(arena, str_from(hex, sizeof hex));
+}
