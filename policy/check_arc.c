@@ -1,8 +1,350 @@
-#include "policy.h"
+/* The ARC check: what became of a message on its way here, and who vouches for it (RFC 8617 5.2).
+ *
+ * It finds out and never refuses: a chain proves who handled a message, not that it is good (9.3, 9.4). Only when the
+ * operator trusts the newest sealer, and that sealer says that the message passed DMARC when it came in, may the DMARC
+ * check take its word (7.2.1). To everybody else a chain makes no difference.
+ *
+ * What a chain may cost. Nobody is asked before its structure is right (9.2). Then the newest message signature and seal
+ * are verified; for each seal that holds, two more keys are asked for, so that those who write chains of other people's
+ * names get few questions out of us, and an honest chain of 50 sets needs six rounds. The first of them that does not hold, in
+ * the order of RFC 8617, decides, whatever order the answers come in.
+ *
+ * Departures from 5.2.1 (every error is "fail"): a key that we could not get, or were not allowed to ask for by our own
+ * caps, is "temperror". Nothing is sealed here, so that doubt lives only as long as this transaction.
+ */
+#include "arc.h"
+#include "body_hash.h"
+
+/* One signature of the chain and what came of it. */
+struct link {
+    const struct dkim_signature *signature;
+    struct str name;           /* "ams 3", "as 2": the SIG question */
+    struct signature_job *job; /* its digest is still to be computed; else NULL */
+    const char *why;           /* for people, when it does not hold */
+};
+
+static enum auth_result doubt(struct link *link, const char *why)
+{
+    link->why = why;
+    return AUTH_TEMPERROR;
+}
+
+static enum auth_result broken(struct link *link, const char *why)
+{
+    link->why = why;
+    return AUTH_FAIL;
+}
+
+/* ---- signatures ---- */
+
+/* What DKIM calls permerror and policy is "fail" for a chain, but for our own limits. */
+static enum auth_result ask_key(struct pass *pass, struct link *link, struct dkim_key *key)
+{
+    enum auth_result result = dkim_key_ask(pass, link->signature, key, &link->why);
+
+    if (result == AUTH_PASS || result == AUTH_PENDING || result == AUTH_TEMPERROR)
+        return result;
+    return key->is_unasked || pass->arena->overflowed ? AUTH_TEMPERROR : AUTH_FAIL;
+}
+
+/* Whether `link` holds. When it is to be found out, link->job waits for its digest.
+ *
+ * RFC 8617 4.1.2 and 4.1.3 take the algorithms from DKIM, so those that DKIM has learnt since (RFC 8463) and lost (RFC 8301
+ * 3.1) are learnt and lost here.
+ */
+static enum auth_result verify(struct pass *pass, struct link *link)
+{
+    const struct dkim_signature *signature = link->signature;
+    const struct fact *fact;
+    struct dkim_key key;
+    enum auth_result result;
+    struct str octets;
+
+    if (link->name.p == NULL)
+        return doubt(link, "no memory");
+    result = ask_key(pass, link, &key);
+    if (result != AUTH_PASS)
+        return result;
+    octets = base64_read(signature->signature, RSA_SIGNATURE_MAX, pass->arena);
+    if (octets.p == NULL)
+        return pass->arena->overflowed ? doubt(link, "no memory") : broken(link, "signature is too long");
+    fact = pass_verify(pass, link->name, &link->job);
+    if (fact == NULL) {
+        if (link->job != NULL) {
+            link->job->is_ed25519 = key.is_ed25519;
+            link->job->key = key.octets;
+            link->job->signature = octets;
+        }
+        return AUTH_PENDING;
+    }
+    if (fact->state != FACT_OK)
+        return doubt(link, "signature was not verified");
+    return str_eq(fact->value[0], STR("pass")) ? AUTH_PASS : broken(link, "signature did not verify");
+}
+
+/* ---- the newest message signature, RFC 8617 5.2 step 4 ---- */
+
+/* The hash of the body, once that has ended (RFC 6376 6.1.3). */
+static enum auth_result judge_body(struct pass *pass, struct link *ams)
+{
+    const struct dkim_signature *signature = ams->signature;
+    char room[BODY_HASH_NAME_MAX];
+    struct str key = body_hash_name(signature->body_relaxed, signature->has_limit, signature->limit, room);
+    const struct fact *fact = pass_ask(pass, ASK_BODY, key);
+    struct str got, wanted;
+    unsigned long long length;
+
+    if (fact == NULL)
+        return AUTH_PENDING;
+    if (fact->state != FACT_OK || fact->n != 2 || !str_to_u64(fact->value[1], UINT64_MAX, &length))
+        return doubt(ams, "the body was not hashed");
+    if (signature->has_limit && signature->limit > length)
+        return broken(ams, "l= is longer than the body");
+    got = base64_read(fact->value[0], SHA256_SIZE, pass->arena);
+    wanted = base64_read(signature->body_hash, SHA256_SIZE, pass->arena);
+    if (got.p == NULL || wanted.p == NULL)
+        return doubt(ams, "no memory");
+    return str_eq(got, wanted) ? AUTH_PASS : broken(ams, "body hash did not verify");
+}
+
+/* What the field itself tells; NULL when it may hold. */
+static const char *judge_field(const struct pass *pass, const struct dkim_signature *ams)
+{
+    if (colon_list_holds(ams->header_names, STR("arc-seal"))) /* RFC 8617 4.1.2 */
+        return "h= names ARC-Seal";
+    if (ams->algorithm == ALGORITHM_RSA_SHA1) /* RFC 8301 3.1 */
+        return "is signed with rsa-sha1";
+    if (ams->has_expiry && (uint64_t)pass->envelope->now > ams->expiry)
+        return "has expired";
+    return NULL;
+}
+
+/* While the body is unknown nothing is certain, and still the key is asked for. */
+static enum auth_result judge_message(struct pass *pass, const struct header_field *field, struct link *ams)
+{
+    enum auth_result body = pass->stage == AT_END ? judge_body(pass, ams) : AUTH_PASS, result;
+
+    if (body != AUTH_PASS && body != AUTH_PENDING)
+        return body;
+    result = verify(pass, ams);
+    if (ams->job != NULL)
+        dkim_header_digest(pass->message->header, field, ams->signature, ams->job->digest);
+    return body == AUTH_PASS ? result : body;
+}
+
+/* ---- all signatures ---- */
+
+/* One walk over a sound chain; `result` is that of the first link that does not hold, `fault` tells which. */
+struct walk {
+    struct pass *pass;
+    const struct arc_chain *chain;
+    struct dkim_signature message_signature;
+    struct link ams, seal[ARC_SETS_MAX + 1];
+    enum auth_result result;
+    struct arc_fault fault;
+};
+
+static void walk_note(struct walk *walk, enum auth_result result, enum arc_part part, unsigned instance,
+                      const struct link *link)
+{
+    if (walk->result != AUTH_PASS)
+        return;
+    walk->result = result;
+    walk->fault = (struct arc_fault){ part, instance, link->why };
+}
+
+static void walk_message(struct walk *walk)
+{
+    struct pass *pass = walk->pass;
+    unsigned newest = walk->chain->sets;
+    const struct header_field *field = &walk->chain->set[newest].field[ARC_MESSAGE_SIGNATURE];
+    const char *why = dkim_signature_read(field, SIGNATURE_AMS, &walk->message_signature);
+    struct link *ams = &walk->ams;
+
+    ams->signature = &walk->message_signature;
+    ams->name = arena_printf(pass->arena, "ams %u", newest);
+    if (why == NULL)
+        why = judge_field(pass, ams->signature);
+    walk_note(walk, why != NULL ? broken(ams, why) : judge_message(pass, field, ams), ARC_MESSAGE_SIGNATURE, newest,
+              ams);
+}
+
+/* Computes the digests that jobs wait for, oldest first. */
+static void hash_seals(struct walk *walk)
+{
+    struct arc_hash hash;
+
+    arc_hash_begin(&hash);
+    for (unsigned i = 1; i <= walk->chain->sets; i++)
+        if (walk->seal[i].job != NULL)
+            arc_hash_seal(&hash, walk->chain, i, walk->seal[i].job->digest);
+}
+
+/* RFC 8617 5.2 step 6. Two more beyond each that holds; the newest alone until the message signature does. */
+static void walk_seals(struct walk *walk)
+{
+    unsigned newest = walk->chain->sets, ahead = 0;
+
+    for (unsigned i = newest; i >= 1 && newest - i <= ahead; i--) {
+        struct link *seal = &walk->seal[i];
+        enum auth_result result;
+
+        seal->signature = &walk->chain->set[i].seal;
+        seal->name = arena_printf(walk->pass->arena, "as %u", i);
+        result = verify(walk->pass, seal);
+        walk_note(walk, result, ARC_SEAL, i, seal);
+        if (walk->result == AUTH_PASS)
+            ahead += 2;
+        else if (walk->result != AUTH_PENDING)
+            break;
+    }
+    hash_seals(walk);
+}
+
+/* Steps 4 to 6. */
+static void walk_chain(struct walk *walk)
+{
+    walk->result = AUTH_PASS;
+    walk_message(walk);
+    if (walk->result == AUTH_PASS || walk->result == AUTH_PENDING)
+        walk_seals(walk);
+}
+
+/* ---- the result ---- */
+
+static void conclude(struct pass *pass, enum auth_result result, struct str reason)
+{
+    struct arc_result *arc = &pass->outcome->auth.arc;
+
+    arc->result = result;
+    arc->reason = reason;
+    pass_find(pass, &check_arc, auth_result_name(result), reason);
+}
+
+/* `domain` in canonical form where it has one. */
+static struct str sealer_name(struct pass *pass, struct str domain)
+{
+    char room[PATH_DOMAIN_MAX + 1];
+    struct str canonical = domain_canonical(domain, room);
+
+    return canonical.p == NULL || str_eq(canonical, domain) ? domain : arena_copy(pass->arena, canonical);
+}
+
+enum { NAMED_SEALERS = 8 /* in the trace, which is for people */ };
+
+/* "3 sets, sealed by c.example, b.example, a.example", the newest first. */
+static void report_sets(struct pass *pass, const struct arc_chain *chain)
+{
+    struct arc_result *arc = &pass->outcome->auth.arc;
+    struct str text = arena_printf(pass->arena, "%u set%s, sealed by", chain->sets, chain->sets == 1 ? "" : "s");
+    unsigned last = chain->sets > NAMED_SEALERS ? chain->sets - NAMED_SEALERS : 0;
+
+    arc->sealers = chain->sets;
+    for (unsigned i = 0; i < chain->sets; i++)
+        arc->sealer[i] = sealer_name(pass, chain->set[i + 1].seal.domain);
+    for (unsigned i = chain->sets; i > last; i--)
+        text = arena_printf(pass->arena, "%.*s%s%.*s", STR_ARG(text), i == chain->sets ? " " : ", ",
+                            STR_ARG(arc->sealer[i - 1]));
+    if (last > 0)
+        text = arena_printf(pass->arena, "%.*s and %u more", STR_ARG(text), last);
+    pass_find(pass, &check_arc, "sets", text);
+}
+
+/* RFC 8601 2.7.1, RFC 7489 11.4: header.from of a dmarc result is the author domain. What passed for another one says
+ * nothing about this message.
+ */
+static bool is_author(const struct pass *pass, struct str from)
+{
+    struct str author = pass->outcome->auth.author;
+    size_t at = str_find(from, '@');
+    char room[PATH_DOMAIN_MAX + 1];
+
+    if (from.n == 0)
+        return true;
+    from = domain_canonical(at < from.n ? str_skip(from, at + 1) : from, room);
+    return from.n > 0 && str_eq(from, author);
+}
+
+/* RFC 8617 7.2.1: whether the newest sealer is one whose word we take, and what it said. An l= that leaves room for more
+ * body makes its word about this body worth nothing, unless the operator takes such signatures.
+ */
+static void judge_trust(struct walk *walk)
+{
+    struct pass *pass = walk->pass;
+    const struct policy *policy = pass->policy;
+    struct arc_result *arc = &pass->outcome->auth.arc;
+    struct str sealer = arc->sealer[arc->sealers - 1], from;
+
+    if (!domain_set_holds(&policy->arc.trusted_sealers, sealer)) {
+        pass_find(pass, &check_arc, "unlisted", sealer);
+    } else if (walk->message_signature.has_limit && !policy->dkim.accept_partial) {
+        pass_find(pass, &check_arc, "partial", STR("l= leaves a part of the body unsigned"));
+    } else {
+        arc->trusted = sealer;
+        arc->is_trusted = walk->result == AUTH_PASS;
+        arc->said_dmarc_pass = arc->is_trusted &&
+                               arc_said_dmarc_pass(walk->chain->set[arc->sets].field[ARC_RESULTS].value, &from) &&
+                               is_author(pass, from);
+        pass_find(pass, &check_arc, arc->said_dmarc_pass ? "trusted, dmarc=pass" : "trusted", sealer);
+    }
+}
+
+static void judge_chain(struct pass *pass, const struct arc_chain *chain)
+{
+    struct walk walk = { .pass = pass, .chain = chain };
+
+    walk_chain(&walk);
+    if (walk.result == AUTH_PASS)
+        conclude(pass, walk.result, STR(""));
+    else if (walk.result == AUTH_PENDING)
+        conclude(pass, walk.result, STR("waiting for keys"));
+    else
+        conclude(pass, walk.result, arc_fault_print(&walk.fault, pass->arena));
+    if (walk.result != AUTH_FAIL)
+        judge_trust(&walk);
+}
 
 static void run(struct pass *pass)
 {
-    (void)pass;
+    struct authentication *auth = &pass->outcome->auth;
+    struct arc_chain chain;
+    struct arc_fault fault;
+    bool is_sound;
+
+    if (auth->is_exempt || pass->message == NULL)
+        return;
+    is_sound = arc_collect(pass->message->header, &chain, &fault);
+    auth->arc.sets = chain.sets;
+    if (is_sound && chain.sets == 0) {
+        conclude(pass, AUTH_NONE, STR(""));
+        return;
+    }
+    if (!is_sound || !arc_structure(&chain, &fault)) {
+        conclude(pass, AUTH_FAIL, arc_fault_print(&fault, pass->arena));
+        return;
+    }
+    report_sets(pass, &chain);
+    judge_chain(pass, &chain);
 }
 
-const struct check check_arc = { .name = "arc", .stages = 0, .run = run };
+#define ARC(field) offsetof(struct policy, arc.field)
+
+/* clang-format off */
+static const struct option options[] = {
+    { .section = "arc", .key = "trusted_sealers", .type = OPTION_DOMAINS, .offset = ARC(trusted_sealers),
+      .help = "Forwarders and mailing lists whose word is taken: when the newest seal of a valid chain is of one of these "
+              "domains and says that the message passed DMARC there, a DMARC fail here is not acted on. "
+              "*.example.org stands for every name below example.org, but not for example.org itself." },
+};
+/* clang-format on */
+
+const struct check check_arc = {
+    .name = "arc",
+    .stages = 1u << AT_HEADERS | 1u << AT_END,
+    .run = run,
+    .options = options,
+    .options_n = sizeof options / sizeof *options,
+    .help =
+        "Authenticated Received Chains (RFC 8617): what forwarders found out about a message before they changed it. "
+        "Chains are always verified and reported; only listed sealers make a difference, and only for DMARC.",
+};
