@@ -228,10 +228,14 @@ static void names_longer_than_ours_can_be_are_others(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(received_says_who_what_and_when),  TEST(received_names_tls_and_the_only_recipient),
-    TEST(received_names_the_protocol),      TEST(the_longest_names_fit),
-    TEST(dates_are_those_of_the_c_library), TEST(hops_are_received_fields),
+    TEST(received_says_who_what_and_when),
+    TEST(received_names_tls_and_the_only_recipient),
+    TEST(received_names_the_protocol),
+    TEST(the_longest_names_fit),
+    TEST(dates_are_those_of_the_c_library),
+    TEST(hops_are_received_fields),
     TEST(forged_results_do_not_go_south),
-    TEST(our_name_is_ours_in_either_form),  TEST(names_longer_than_ours_can_be_are_others),
+    TEST(our_name_is_ours_in_either_form),
+    TEST(names_longer_than_ours_can_be_are_others),
 };
 TEST_MAIN(tests)
