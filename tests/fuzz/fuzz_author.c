@@ -67,24 +67,21 @@ static bool naive_from(struct str line, struct str *value)
 /* Every "@name" outside of quotes and parentheses, letters as they come, is the author's domain. This reader knows no more. */
 static void require_domains(struct str value, struct str author)
 {
-    char quote = '\0';
+    bool is_quoted = false;
+    size_t depth = 0;
 
     for (size_t i = 0; i < value.n; i++) {
+        char room[PATH_DOMAIN_MAX + 1], c = value.p[i];
+        struct str name = str_skip(value, i + 1);
         size_t n = 0;
-        struct str name;
-        char room[PATH_DOMAIN_MAX + 1];
 
-        if (value.p[i] == '\\')
+        if (c == '\\') {
             i++;
-        else if (quote != '\0')
-            quote = value.p[i] == quote ? '\0' : quote;
-        else if (value.p[i] == '"')
-            quote = '"';
-        else if (value.p[i] == '(')
-            quote =
-                ')'; /* nested ones end early, and show more than there is: no "@" stands in a comment that was accepted */
-        else if (value.p[i] == '@') {
-            name = str_skip(value, i + 1);
+        } else if (c == '"' && depth == 0) {
+            is_quoted = !is_quoted;
+        } else if (!is_quoted && (c == '(' || (c == ')' && depth > 0))) {
+            depth = c == '(' ? depth + 1 : depth - 1;
+        } else if (c == '@' && !is_quoted) { /* in a comment, too */
             while (n < name.n && (unsigned char)name.p[n] > ' ' && memchr("<>()\",;:", name.p[n], 8) == NULL)
                 n++;
             REQUIRE(str_eq(domain_canonical(str_from(name.p, n), room), author));
