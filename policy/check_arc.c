@@ -15,6 +15,8 @@
 #include "arc.h"
 #include "body_hash.h"
 
+enum { CLOCK_SKEW = 300 /* seconds, as for DKIM */ };
+
 /* One signature of the chain and what came of it. */
 struct link {
     const struct dkim_signature *signature;
@@ -84,45 +86,75 @@ static enum auth_result verify(struct pass *pass, struct link *link)
 
 /* ---- the newest message signature, RFC 8617 5.2 step 4 ---- */
 
-/* The hash of the body, once that has ended (RFC 6376 6.1.3). */
-static enum auth_result judge_body(struct pass *pass, struct link *ams)
+static bool said(const struct fact *fact, struct str word)
+{
+    return fact != NULL && fact->state == FACT_OK && str_eq(fact->value[0], word);
+}
+
+/* What is known already, without asking. */
+static bool is_known(const struct pass *pass, enum ask kind, struct str key, struct str word)
+{
+    return pass->facts != NULL && said(facts_find(pass->facts, (struct question){ kind, key }), word);
+}
+
+/* What a streamed body contradicted is remembered for the next time, as for DKIM, and forgotten when it was wrong. Only of a
+ * signature that is right: nobody else can have something remembered about it.
+ */
+static void note_past(struct pass *pass, const struct link *ams, bool contradicted)
+{
+    struct str key = dkim_past_key(ams->signature, pass->arena);
+
+    if (key.n > 0 && is_known(pass, ASK_SIG, ams->name, STR("pass")) &&
+        (contradicted || is_known(pass, ASK_PAST, key, STR("fail"))))
+        pass_effect(pass, ASK_PAST, key, contradicted);
+}
+
+/* AT_END: the hash of the body (RFC 6376 6.1.3). */
+static enum auth_result compare_body(struct pass *pass, struct link *ams)
 {
     const struct dkim_signature *signature = ams->signature;
     char room[BODY_HASH_NAME_MAX];
     struct str key = body_hash_name(signature->body_relaxed, signature->has_limit, signature->limit, room);
     const struct fact *fact = pass_ask(pass, ASK_BODY, key);
-    struct str got, wanted;
     unsigned long long length;
+    struct str got, wanted;
+    bool is_right;
 
     if (fact == NULL)
         return AUTH_PENDING;
     if (fact->state != FACT_OK || fact->n != 2 || !str_to_u64(fact->value[1], UINT64_MAX, &length))
         return doubt(ams, "the body was not hashed");
-    if (signature->has_limit && signature->limit > length)
-        return broken(ams, "l= is longer than the body");
     got = base64_read(fact->value[0], SHA256_SIZE, pass->arena);
     wanted = base64_read(signature->body_hash, SHA256_SIZE, pass->arena);
     if (got.p == NULL || wanted.p == NULL)
         return doubt(ams, "no memory");
-    return str_eq(got, wanted) ? AUTH_PASS : broken(ams, "body hash did not verify");
+    is_right = str_eq(got, wanted) && !(signature->has_limit && signature->limit > length);
+    note_past(pass, ams, !is_right);
+    if (is_right)
+        return AUTH_PASS;
+    return broken(ams, str_eq(got, wanted) ? "l= is longer than the body" : "body hash did not verify");
 }
 
-/* What the field itself tells; NULL when it may hold. */
+/* What the field itself tells, times as for DKIM; NULL when it may hold. */
 static const char *judge_field(const struct pass *pass, const struct dkim_signature *ams)
 {
+    uint64_t now = pass->envelope->now > 0 ? (uint64_t)pass->envelope->now : 0;
+
     if (colon_list_holds(ams->header_names, STR("arc-seal"))) /* RFC 8617 4.1.2 */
         return "h= names ARC-Seal";
     if (ams->algorithm == ALGORITHM_RSA_SHA1) /* RFC 8301 3.1 */
         return "is signed with rsa-sha1";
-    if (ams->has_expiry && (uint64_t)pass->envelope->now > ams->expiry)
+    if (ams->has_expiry && ams->expiry + CLOCK_SKEW < now)
         return "has expired";
+    if (ams->has_time && ams->time > now + CLOCK_SKEW)
+        return "is from the future";
     return NULL;
 }
 
-/* While the body is unknown nothing is certain, and still the key is asked for. */
+/* A body that is wrong costs no question. While it is unknown nothing is certain, and still the key is asked for. */
 static enum auth_result judge_message(struct pass *pass, const struct header_field *field, struct link *ams)
 {
-    enum auth_result body = pass->stage == AT_END ? judge_body(pass, ams) : AUTH_PASS, result;
+    enum auth_result body = pass->stage == AT_END ? compare_body(pass, ams) : AUTH_PASS, result;
 
     if (body != AUTH_PASS && body != AUTH_PENDING)
         return body;
@@ -160,13 +192,17 @@ static void walk_message(struct walk *walk)
     const struct header_field *field = &walk->chain->set[newest].field[ARC_MESSAGE_SIGNATURE];
     const char *why = dkim_signature_read(field, SIGNATURE_AMS, &walk->message_signature);
     struct link *ams = &walk->ams;
+    enum auth_result result;
 
     ams->signature = &walk->message_signature;
     ams->name = arena_printf(pass->arena, "ams %u", newest);
     if (why == NULL)
         why = judge_field(pass, ams->signature);
-    walk_note(walk, why != NULL ? broken(ams, why) : judge_message(pass, field, ams), ARC_MESSAGE_SIGNATURE, newest,
-              ams);
+    if (why != NULL)
+        result = broken(ams, why);
+    else
+        result = judge_message(pass, field, ams);
+    walk_note(walk, result, ARC_MESSAGE_SIGNATURE, newest, ams);
 }
 
 /* Computes the digests that jobs wait for, oldest first. */
@@ -201,6 +237,23 @@ static void walk_seals(struct walk *walk)
     hash_seals(walk);
 }
 
+/* AT_HEADERS, when all else holds: the body is taken for right, unless it was wrong the last time. */
+static void presume_body(struct walk *walk)
+{
+    struct pass *pass = walk->pass;
+    struct str key = dkim_past_key(walk->ams.signature, pass->arena);
+    const struct fact *fact = key.n > 0 ? pass_ask(pass, ASK_PAST, key) : NULL;
+
+    if (walk->result != AUTH_PASS)
+        return;
+    pass->outcome->auth.arc.is_presumed = true;
+    if (fact == NULL && key.n > 0)
+        walk_note(walk, AUTH_PENDING, ARC_MESSAGE_SIGNATURE, walk->chain->sets, &walk->ams);
+    else if (said(fact, STR("fail")))
+        walk_note(walk, broken(&walk->ams, "body hash did not verify"), ARC_MESSAGE_SIGNATURE, walk->chain->sets,
+                  &walk->ams);
+}
+
 /* Steps 4 to 6. */
 static void walk_chain(struct walk *walk)
 {
@@ -208,6 +261,8 @@ static void walk_chain(struct walk *walk)
     walk_message(walk);
     if (walk->result == AUTH_PASS || walk->result == AUTH_PENDING)
         walk_seals(walk);
+    if (walk->pass->stage != AT_END && (walk->result == AUTH_PASS || walk->result == AUTH_PENDING))
+        presume_body(walk);
 }
 
 /* ---- the result ---- */
@@ -230,6 +285,12 @@ static struct str sealer_name(struct pass *pass, struct str domain)
     return canonical.p == NULL || str_eq(canonical, domain) ? domain : arena_copy(pass->arena, canonical);
 }
 
+/* For people: nothing that is no plain name. */
+static struct str shown(struct str name)
+{
+    return domain_is_valid(name) ? name : STR("(no name)");
+}
+
 enum { NAMED_SEALERS = 8 /* in the trace, which is for people */ };
 
 /* "3 sets, sealed by c.example, b.example, a.example", the newest first. */
@@ -244,7 +305,7 @@ static void report_sets(struct pass *pass, const struct arc_chain *chain)
         arc->sealer[i] = sealer_name(pass, chain->set[i + 1].seal.domain);
     for (unsigned i = chain->sets; i > last; i--)
         text = arena_printf(pass->arena, "%.*s%s%.*s", STR_ARG(text), i == chain->sets ? " " : ", ",
-                            STR_ARG(arc->sealer[i - 1]));
+                            STR_ARG(shown(arc->sealer[i - 1])));
     if (last > 0)
         text = arena_printf(pass->arena, "%.*s and %u more", STR_ARG(text), last);
     pass_find(pass, &check_arc, "sets", text);
@@ -276,7 +337,7 @@ static void judge_trust(struct walk *walk)
     struct str sealer = arc->sealer[arc->sealers - 1], from;
 
     if (!domain_set_holds(&policy->arc.trusted_sealers, sealer)) {
-        pass_find(pass, &check_arc, "unlisted", sealer);
+        pass_find(pass, &check_arc, "unlisted", shown(sealer));
     } else if (walk->message_signature.has_limit && !policy->dkim.accept_partial) {
         pass_find(pass, &check_arc, "partial", STR("l= leaves a part of the body unsigned"));
     } else {
@@ -300,7 +361,7 @@ static void judge_chain(struct pass *pass, const struct arc_chain *chain)
         conclude(pass, walk.result, STR("waiting for keys"));
     else
         conclude(pass, walk.result, arc_fault_print(&walk.fault, pass->arena));
-    if (walk.result != AUTH_FAIL)
+    if (walk.result != AUTH_FAIL || pass->outcome->auth.arc.is_presumed)
         judge_trust(&walk);
 }
 

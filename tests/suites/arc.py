@@ -2,7 +2,7 @@
 # The ValiMail ARC validation suite: each message as it comes (with CRLF), the keys of its scenario as the only names there
 # are, its "cv" as the result. Each case is played with 20 random orders of answers, too.
 #
-#   tests/suites/arc.py BUILD     BUILD holds arc_run, which knows how a case is handed over
+#   tests/suites/arc.py BUILD     a build folder, or its arc_run, whose head tells how a case is handed over
 #
 # The suite lies in $POSTERN_SHARED/suites or ../shared/suites; without it, or without yaml: exit status 77.
 import os
@@ -39,7 +39,9 @@ def case(now, orders, records, message):
 
 def play(build, cases, *sealers):
     """Result, questions, trusted, dmarc and reason of each case."""
-    runner = pathlib.Path(build) / "arc_run"
+    runner = pathlib.Path(build).resolve()
+    if runner.is_dir():
+        runner /= "arc_run"
     lines = subprocess.run([runner, *sealers], input=b"".join(cases), stdout=subprocess.PIPE, check=True, timeout=600)
     results = [line.split("\t") for line in lines.stdout.decode(errors="replace").splitlines()]
     assert len(results) == len(cases), "arc_run did not answer every case"
