@@ -331,6 +331,35 @@ static void check_relay_section(struct config_reading *r)
 }
 
 /* `times` over: a header is held once as it came and once as it goes south (message.h). */
+/* ---- [dmarc] ---- */
+
+/* An address as RCPT TO takes it, without the angle brackets. */
+static bool is_mailbox(struct str text)
+{
+    char in[PATH_ROOM], room[PATH_ROOM];
+    int n = snprintf(in, sizeof in, "<%.*s>", STR_ARG(text));
+    struct path path;
+    size_t used;
+
+    return n > 0 && (size_t)n < sizeof in &&
+           path_parse(str_from(in, (size_t)n), PATH_FORWARD, 0, room, &path, &used) == PATH_OK && used == (size_t)n &&
+           path.domain.n > 0;
+}
+
+static void check_dmarc_section(struct config_reading *r)
+{
+    struct config_instance *dmarc = config_instance_named(r, "dmarc");
+    const struct dmarc_policy *policy = &r->config->policy.dmarc;
+
+    if (dmarc->errors_n > 0)
+        return;
+    if (policy->quarantine == QUARANTINE_REDIRECT && policy->quarantine_mailbox.n == 0)
+        COMPLAIN(r, dmarc, "quarantine", "redirect needs quarantine_mailbox");
+    if (policy->quarantine_mailbox.n > 0 && !is_mailbox(policy->quarantine_mailbox))
+        COMPLAIN(r, dmarc, "quarantine_mailbox", "\"%s\": expected an address such as quarantine@example.org",
+                 CONFIG_QUOTED(policy->quarantine_mailbox));
+}
+
 static void check_share(struct config_reading *r, struct config_instance *limits, const char *key, uint64_t value,
                         unsigned times)
 {
@@ -372,6 +401,7 @@ void config_check(struct config_reading *r)
     for (size_t i = 0; i < config->routes_n; i++)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
+    check_dmarc_section(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

@@ -149,6 +149,10 @@ static const struct error_row error_rows[] = {
       "[server]\nhostname = mx.example.org\nworkers = 2\n" MIDDLE
       "[relay]\ndomains = example.org\n[limits]\nmessage_memory = 4M\nhold = 3M\n",
       "f:13: [limits] hold: 3M is more than a worker's share of message_memory, 2048k with 2 workers\n" },
+    { "redirect to nobody", BASE "[dmarc]\nquarantine = redirect\n",
+      "f:11: [dmarc] quarantine: redirect needs quarantine_mailbox\n" },
+    { "redirect to no address", BASE "[dmarc]\nquarantine = redirect\nquarantine_mailbox = quarantine\n",
+      "f:12: [dmarc] quarantine_mailbox: \"quarantine\": expected an address such as quarantine@example.org\n" },
     { "server unknown to relay", BASE "[route example.com]\nservers = [::1]\n",
       "f:11: [route example.com] servers: warning: [relay] domains does not hold this domain, so no mail comes this way\n" },
     { "encrypted to whom", BASE "[route a.example.net]\nservers = [::1]\ntls = required\n",
