@@ -372,7 +372,7 @@ static void run(struct pass *pass)
     struct arc_fault fault;
     bool is_sound;
 
-    if (auth->is_exempt || pass->message == NULL)
+    if (auth->is_exempt || pass->message == NULL || !pass->policy->arc.check)
         return;
     is_sound = arc_collect(pass->message->header, &chain, &fault);
     auth->arc.sets = chain.sets;
@@ -392,6 +392,8 @@ static void run(struct pass *pass)
 
 /* clang-format off */
 static const struct option options[] = {
+    { .section = "arc", .key = "check", .type = OPTION_BOOL, .offset = ARC(check), .preset = "yes",
+      .help = "no: chains are not looked at." },
     { .section = "arc", .key = "trusted_sealers", .type = OPTION_DOMAINS, .offset = ARC(trusted_sealers),
       .help = "Forwarders and mailing lists whose word is taken: when the newest seal of a valid chain is of one of these "
               "domains and says that the message passed DMARC there, a DMARC fail here is not acted on. "

@@ -309,7 +309,7 @@ static void run(struct pass *pass)
     struct str rest = pass->message->header;
     struct header_field field;
 
-    if (auth->is_exempt)
+    if (auth->is_exempt || !pass->policy->dkim.check)
         return;
     while (header_next_anywhere(&rest, &field)) {
         struct judgement j = { .pass = pass, .field = &field };
@@ -332,6 +332,8 @@ static void run(struct pass *pass)
 
 /* clang-format off */
 static const struct option options[] = {
+    { .section = "dkim", .key = "check", .type = OPTION_BOOL, .offset = DKIM(check), .preset = "yes",
+      .help = "no: signatures are not looked at." },
     { .section = "dkim", .key = "signatures", .type = OPTION_NUMBER, .offset = DKIM(signatures), .preset = "5",
       .min = 1, .max = DKIM_SIGNATURES_MAX, .unit = "signatures",
       .help = "How many signatures of a message are verified, from the top; each costs a DNS query. The others count as "

@@ -115,6 +115,8 @@ static void run(struct pass *pass)
     struct authentication *auth = &pass->outcome->auth;
     const char *reason = why_not(pass);
 
+    if (!pass->policy->spf.check)
+        return;
     if (reason != NULL) {
         if (pass->stage != AT_DATA && (pass->stage != AT_RCPT || pass->policy->spf.fail == SPF_FAIL_REJECT))
             pass_find(pass, &check_spf, reason, STR(""));
@@ -206,6 +208,8 @@ static const char *const temperrors[] = { [TEMPERROR_TEMPFAIL] = "tempfail", [TE
 
 /* clang-format off */
 static const struct option options[] = {
+    { .section = "spf", .key = "check", .type = OPTION_BOOL, .offset = SPF(check), .preset = "yes",
+      .help = "no: SPF is not asked." },
     { .section = "spf", .key = "fail", .type = OPTION_CHOICE, .offset = SPF(fail), .preset = "without-dmarc",
       .choices = fails,
       .help = "What a fail of the domain in MAIL FROM does. record: nothing. without-dmarc: it refuses the message unless "
