@@ -16,8 +16,7 @@ static size_t find(const struct past *past, const uint8_t digest[SHA256_SIZE])
 {
     size_t i = 0;
 
-    while (i < PAST_ENTRIES &&
-           (past->entry[i].until == 0 || memcmp(past->entry[i].digest, digest, SHA256_SIZE) != 0))
+    while (i < PAST_ENTRIES && (past->entry[i].until == 0 || memcmp(past->entry[i].digest, digest, SHA256_SIZE) != 0))
         i++;
     return i;
 }

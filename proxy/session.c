@@ -167,6 +167,7 @@ static void settle(struct session *s)
     s->wants.north.read = may_read(s) && !s->north_ended;
     s->wants.south.read = s->backend != NULL;
     run_or_rest_clock(s);
+    policy_clock(s);
     s->wants.deadline = north_deadline(s);
     s->wants.deadline = earlier(s->wants.deadline, policy_deadline(s));
     if (s->backend != NULL)

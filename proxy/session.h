@@ -32,11 +32,11 @@ struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
-    struct pool messages;                   /* message bytes, over all sessions of the worker */
-    struct pool control;                    /* replies and command lines */
-    uint64_t now;                           /* monotonic, ms */
-    int64_t unix_ms;                        /* wall clock */
-    char scratch[SCRATCH_SIZE];             /* arena of one policy pass */
+    struct pool messages;       /* message bytes, over all sessions of the worker */
+    struct pool control;        /* replies and command lines */
+    uint64_t now;               /* monotonic, ms */
+    int64_t unix_ms;            /* wall clock */
+    char scratch[SCRATCH_SIZE]; /* arena of one policy pass */
     struct past past;
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };

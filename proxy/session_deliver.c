@@ -7,7 +7,8 @@ enum { BDAT_PIECE = 32768 };
 
 bool stream_is_full(const struct session *s)
 {
-    return s->tx->flow == FLOW_REDIRECT || s->tx->flow == FLOW_ASKED || s->tx->message.body.n + s->wants.south.out.n > STREAM_WINDOW;
+    return s->tx->flow == FLOW_REDIRECT || s->tx->flow == FLOW_ASKED ||
+           s->tx->message.body.n + s->wants.south.out.n > STREAM_WINDOW;
 }
 
 static uint64_t time_to_answer(const struct session *s)

@@ -253,15 +253,26 @@ static void await_answers(struct session *s, enum stage stage)
         s->wait = WAIT_VERDICT;
         s->stage = stage;
     }
-    if (s->facts->wait_since == NEVER)
-        s->facts->wait_since = s->env->now;
 }
 
-static void wait_is_over(struct facts_room *room, uint64_t now)
+/* Nobody waits for the headers' verdict while the body comes in; but it stops coming when it would have to be streamed. */
+static bool holds_up(const struct session *s)
 {
-    if (room->wait_since != NEVER)
-        room->waited += now - room->wait_since;
-    room->wait_since = NEVER;
+    return s->wait == WAIT_VERDICT || (s->tx != NULL && s->tx->headers_pending && !data_may_read(s));
+}
+
+void policy_clock(struct session *s)
+{
+    struct facts_room *room = s->facts;
+
+    if (room == NULL)
+        return;
+    if (holds_up(s) && room->wait_since == NEVER) {
+        room->wait_since = s->env->now;
+    } else if (!holds_up(s) && room->wait_since != NEVER) {
+        room->waited += s->env->now - room->wait_since;
+        room->wait_since = NEVER;
+    }
 }
 
 uint64_t policy_deadline(const struct session *s)
@@ -284,7 +295,6 @@ void judge(struct session *s, enum stage stage)
         return;
     }
     if (s->facts != NULL) {
-        wait_is_over(s->facts, s->env->now);
         s->facts->looks_ahead = true;
         s->facts->ahead = stage;
     }

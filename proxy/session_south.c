@@ -161,7 +161,8 @@ static void lost_in_transaction(struct session *s, const char *why, bool was_421
     doom(s, 451, was_421 ? "4.3.2" : "4.4.2", "Lost the mail server, try again", "backend", why);
     if (s->pending == PENDING_RCPT)
         rcpt_failed(s);
-    else if (s->wait == WAIT_END || (s->wait == WAIT_VERDICT && s->tx->received)) /* the verdict can change nothing more */
+    else if (s->wait == WAIT_END ||
+             (s->wait == WAIT_VERDICT && s->tx->received)) /* the verdict can change nothing more */
         finish_refused(s);
 }
 

@@ -43,10 +43,10 @@ enum { AUTH_LINE_MAX = 12288 /* RFC 4954 4 */ };
 enum flow {
     FLOW_HELD,
     FLOW_REDIRECT, /* the recipients are being replaced by the quarantine mailbox */
-    FLOW_ASKED, /* DATA was sent, 354 is awaited */
-    FLOW_OPEN,  /* body bytes may go south (BINARYMIME: by BDAT) */
-    FLOW_ENDED, /* the end of data went south */
-    FLOW_CUT    /* nothing more goes south: doomed */
+    FLOW_ASKED,    /* DATA was sent, 354 is awaited */
+    FLOW_OPEN,     /* body bytes may go south (BINARYMIME: by BDAT) */
+    FLOW_ENDED,    /* the end of data went south */
+    FLOW_CUT       /* nothing more goes south: doomed */
 };
 
 /* A reply kept for later: it stands for every answer this transaction still gives (X4, X5, F-3). */
@@ -193,10 +193,10 @@ void doom_with(struct session *, const struct reply *);
 void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
-void rcpt_continue(struct session *); /* the back end is open: MAIL if due, and RCPT */
+void rcpt_continue(struct session *);             /* the back end is open: MAIL if due, and RCPT */
 unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
-void rcpt_send(struct session *);     /* RCPT alone: MAIL is accepted or under way */
-void rcpt_failed(struct session *);   /* the transaction is doomed; answer the pending RCPT */
+void rcpt_send(struct session *);                 /* RCPT alone: MAIL is accepted or under way */
+void rcpt_failed(struct session *);               /* the transaction is doomed; answer the pending RCPT */
 
 /* ---- session_south.c ---- */
 void south_open(struct session *, const struct route *, size_t from);
@@ -220,7 +220,7 @@ void deliver(struct session *);          /* the verdict is accept and the end wa
 void deliver_continue(struct session *); /* 354, a BDAT answer, or room in `out` */
 void delivered(struct session *, const struct reply *south);
 void redirect_answered(struct session *); /* RSET, MAIL or RCPT of a redirect, by the back end */
-void finish_refused(struct session *); /* the end was received and the transaction is doomed */
+void finish_refused(struct session *);    /* the end was received and the transaction is doomed */
 bool stream_is_full(const struct session *);
 
 /* ---- session_auth.c ---- */
@@ -237,6 +237,8 @@ size_t auth_mechanisms(const struct session *, const struct backend_caps *, char
 void judge(struct session *, enum stage);
 void policy_answered(struct session *);
 void policy_expired(struct session *); /* what is still unknown reads TEMP now */
+/* After each event: the time for answers runs while somebody waits for them. */
+void policy_clock(struct session *);
 /* ms; UINT64_MAX while nobody waits for a verdict. */
 uint64_t policy_deadline(const struct session *);
 /* The end of the message was read: what its body hashes to is known. */

@@ -218,8 +218,7 @@ void oracle_north_end(struct oracle *o)
 
 static bool is_quarantined(const struct oracle *o)
 {
-    return o->rules->quarantine[0] != '\0' && o->s_rcpt.n == 1 &&
-           strcmp(o->s_rcpt.item[0], o->rules->quarantine) == 0;
+    return o->rules->quarantine[0] != '\0' && o->s_rcpt.n == 1 && strcmp(o->s_rcpt.item[0], o->rules->quarantine) == 0;
 }
 
 /* may this end of data stand? */
