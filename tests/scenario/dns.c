@@ -114,18 +114,26 @@ void dns_silence(struct dns *dns, struct str name)
     add(dns, &r);
 }
 
+static bool is_silent(const struct dns *dns, struct str name)
+{
+    for (size_t i = 0; i < dns->n; i++)
+        if (dns->record[i].is_silent && str_eq(dns->record[i].q.key, name))
+            return true;
+    return false;
+}
+
 bool dns_answer(struct dns *dns, struct question q, struct facts *facts)
 {
     enum fact_state state = FACT_NXDOMAIN;
 
     bytes_printf(&dns->asked, "%s %.*s\n", ask_name(q.kind), STR_ARG(q.key));
+    if (is_silent(dns, q.key))
+        return false;
     for (size_t i = 0; i < dns->n; i++) {
         const struct dns_record *r = &dns->record[i];
 
-        if (!str_eq(r->q.key, q.key))
+        if (r->is_silent || !str_eq(r->q.key, q.key))
             continue;
-        if (r->is_silent)
-            return false;
         state = r->state == FACT_NXDOMAIN ? FACT_NXDOMAIN : FACT_NODATA; /* the name is there, if not this record */
         if (r->q.kind != q.kind)
             continue;
