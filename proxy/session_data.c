@@ -25,6 +25,8 @@ static size_t signatures_wanted(const struct session *s)
 
     if (s->is_authenticated || network_list_holds(&policy->relay.networks, &s->peer.client.address))
         return 0;
+    if (!policy->dkim.check && !policy->arc.check)
+        return 0;
     return (size_t)policy->dkim.signatures;
 }
 
