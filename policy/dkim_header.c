@@ -124,7 +124,7 @@ void header_hash_add_signature(struct header_hash *hash, const struct header_fie
 
 /* ---- the fields that h= names ---- */
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 /* The names of h= and what they select. The first of equal names, in sorted order, keeps the books for all of them. */
 struct selection {
