@@ -147,11 +147,82 @@ static void binary_mail_is_left_as_it_is(void)
     pool_free(&pool);
 }
 
+/* RFC 6376 3.4: what is hashed begins behind the empty line, has no stuffed dots, and ends as the body ends. */
+static void check_hash(const char *body, const char *digest, size_t piece, bool is_raw)
+{
+    struct fact table[4];
+    char memory[1024], text[512];
+    struct facts facts;
+    struct message_store m;
+    struct pool pool;
+    const struct fact *fact;
+    struct str all;
+
+    snprintf(text, sizeof text,
+             "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=a.example; s=k; h=from; "
+             "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n\r\n%s",
+             body);
+    all = str_of(text);
+    facts_init(&facts, table, 4, memory, sizeof memory);
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 65536, is_raw);
+    message_hash_body(&m, 5);
+    for (size_t at = 0; at < all.n; at += piece)
+        CHECK_EQ_INT(message_add(&m, str_from(all.p + at, all.n - at < piece ? all.n - at : piece), CHAIN_BUDGET),
+                     MESSAGE_OK);
+    CHECK_EQ_INT(message_finish(&m), MESSAGE_OK);
+    message_answer_body(&m, &facts);
+    fact = facts_find(&facts, (struct question){ ASK_BODY, STR_INIT("relaxed") });
+    CHECK(fact != NULL && fact->state == FACT_OK && fact->n > 0);
+    if (fact != NULL && fact->n > 0)
+        CHECK_EQ_STR(fact->value[0].p, fact->value[0].n, digest);
+    message_free(&m);
+    CHECK_EQ_INT(pool.used, 0);
+    pool_free(&pool);
+}
+
+static void the_body_is_hashed_as_it_comes(void)
+{
+    static const struct {
+        const char *body, *digest; /* computed with another program */
+    } rows[] = {
+        { "Hi Bob.\r\n", "kmjWRdQb+kpvA4ZSXI9Gm/RUAw0QJguOg7YOVst7P7Q=" },
+        { "Hi Bob.\r\n\r\n\r\n", "kmjWRdQb+kpvA4ZSXI9Gm/RUAw0QJguOg7YOVst7P7Q=" },
+        { "Hi Bob.", "kmjWRdQb+kpvA4ZSXI9Gm/RUAw0QJguOg7YOVst7P7Q=" }, /* BDAT: its line gets an end */
+        { ".\r\n..dots\r\n", "SmUx64MVAJ1tFgWlgMkxw+BrBocgMXVok+WtWEnbQaU=" },
+        { "", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }, /* RFC 6376 3.4.4 */
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t piece = 1; piece < 200; piece += 7) {
+            CHECK_ROW(rows[i].body);
+            check_hash(rows[i].body, rows[i].digest, piece, false);
+            check_hash(rows[i].body, rows[i].digest, piece, true);
+        }
+}
+
+static void without_signatures_nothing_is_hashed(void)
+{
+    struct message_store m;
+    struct pool pool;
+
+    pool_init(&pool, 1 << 20);
+    message_init(&m, &pool, 65536, false);
+    message_hash_body(&m, 5);
+    CHECK_EQ_INT(message_add(&m, STR("From: a@b.example\r\n\r\nbody\r\n"), CHAIN_BUDGET), MESSAGE_OK);
+    CHECK(m.hashes == NULL);
+    message_free(&m);
+    CHECK_EQ_INT(pool.used, 0);
+    pool_free(&pool);
+}
+
 static const struct test_case tests[] = {
     TEST(header_and_body_part_the_same_for_every_piece_size),
     TEST(a_header_may_be_as_long_as_its_limit_and_no_longer),
     TEST(a_message_counts_against_its_pool),
     TEST(a_last_line_without_its_end_gets_one),
     TEST(binary_mail_is_left_as_it_is),
+    TEST(the_body_is_hashed_as_it_comes),
+    TEST(without_signatures_nothing_is_hashed),
 };
 TEST_MAIN(tests)
