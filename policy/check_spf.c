@@ -7,16 +7,14 @@
 
 #include "check_spf.h"
 
-/* Clients whose mail is not judged: those that may relay through us (RFC 7208 2.6, 9: SPF is for the border), and those whose
- * SPF says nothing, because they forward to us.
+/* Clients whose mail is not judged: those that may relay through us (RFC 7208 2.5: SPF is for the border), and those
+ * whose SPF says nothing, because they forward to us.
  */
 static const char *why_not(const struct pass *pass)
 {
-    const struct envelope *envelope = pass->envelope;
-
-    if (envelope->is_authenticated || network_list_holds(&pass->policy->relay.networks, &envelope->client.address))
+    if (policy_is_exempt(pass->policy, pass->envelope))
         return "exempt";
-    return network_list_holds(&pass->policy->spf.skip, &envelope->client.address) ? "skipped" : NULL;
+    return network_list_holds(&pass->policy->spf.skip, &pass->envelope->client.address) ? "skipped" : NULL;
 }
 
 static struct spf_query make_query(const struct pass *pass)
@@ -212,13 +210,13 @@ static const struct option options[] = {
       .help = "no: SPF is not asked." },
     { .section = "spf", .key = "fail", .type = OPTION_CHOICE, .offset = SPF(fail), .preset = "without-dmarc",
       .choices = fails,
-      .help = "What a fail of the domain in MAIL FROM does. record: nothing. without-dmarc: it refuses the message unless "
-              "the author domain has a DMARC record, which then decides. reject: it refuses every recipient but the "
+      .help = "What a fail of the domain in MAIL FROM does. record: nothing. without-dmarc: it refuses the message "
+              "unless the author domain has a DMARC record, which then decides. reject: it refuses every recipient but the "
               "postmaster, whatever DMARC would have said; forwarded mail suffers." },
     { .section = "spf", .key = "temperror", .type = OPTION_CHOICE, .offset = SPF(temperror), .preset = "tempfail",
       .choices = temperrors,
-      .help = "What happens when the DNS does not answer. tempfail: the sender is asked to try again, unless DMARC passed. "
-              "record: the message goes on." },
+      .help = "What happens when the DNS does not answer. tempfail: the sender is asked to try again, unless DMARC "
+              "passed. record: the message goes on." },
     { .section = "spf", .key = "permerror_rejects", .type = OPTION_BOOL, .offset = SPF(permerror_rejects),
       .preset = "no",
       .help = "Treat an SPF record with errors as a fail. Many such records belong to honest senders." },

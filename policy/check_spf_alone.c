@@ -1,8 +1,8 @@
 /* SPF where it stands alone: judges what check_spf.c found about MAIL FROM, when DMARC did not decide.
  *
- * RFC 9989 asks receivers not to refuse for an SPF fail before DMARC was asked, since the same message may pass by DKIM. So
- * this check comes last in the table, and refuses for a fail only mail whose author domain has no DMARC record. A fail of
- * the HELO name alone refuses nothing.
+ * RFC 9989 asks receivers not to refuse for an SPF fail before DMARC was asked, since the same message may pass by
+ * DKIM. So this check comes last in the table, and refuses for a fail only mail whose author domain has no DMARC
+ * record. A fail of the HELO name alone refuses nothing.
  */
 #include "check_spf.h"
 
@@ -34,8 +34,8 @@ static void judge(struct pass *pass, const struct spf_result *spf)
         spf_refuse_permerror(pass, &check_spf_alone, spf);
 }
 
-/* Of exempt and skipped clients nothing was asked: their result is absent. While DMARC or SPF is pending, that check keeps
- * the pass undecided.
+/* Of exempt and skipped clients nothing was asked: their result is absent. While DMARC or SPF is pending, that check
+ * keeps the pass undecided.
  */
 static void run(struct pass *pass)
 {

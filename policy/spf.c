@@ -25,6 +25,8 @@ struct run {
     struct spf_macros macros;
     bool is_v4;
     bool has_unknown; /* nothing found from here on is more than a guess */
+    bool has_hidden;  /* one of an included record: which terms come behind it depends on its answer */
+    bool is_guess;    /* this term began behind such a one */
     bool is_void;     /* a lookup of this term came back empty */
     enum auth_result result;
     char dotted[DOTTED_MAX];       /* %{i} */
@@ -117,12 +119,27 @@ static void set_macros(struct run *run)
 
 enum answer { UNKNOWN, ANSWER, EMPTY, FAILED, OVER_CAP };
 
+/* In the record of the domain itself a match ends the run, so a term behind an unknown is one of the ten or not needed
+ * at all. In an included record it may lead on to other terms of the record above; whoever publishes both could make us
+ * ask for many by answering in the right order. So behind such an unknown only the first few questions are asked ahead;
+ * those of terms that are needed are at most 111 (ORACLE D-1).
+ */
+static bool may_ask(const struct run *run, struct question q)
+{
+    const struct pass *pass = run->pass;
+
+    if (!run->is_guess || pass->facts == NULL || facts_find(pass->facts, q) != NULL)
+        return true;
+    return pass->facts->n + pass->outcome->questions < SPF_ASKED_AHEAD_MAX;
+}
+
 /* An unknown is noted here, once for all: what follows is read, but decides nothing. */
 static enum answer look_up(struct run *run, enum ask kind, struct str name, const struct fact **fact)
 {
-    *fact = pass_ask(run->pass, kind, name);
+    *fact = may_ask(run, (struct question){ kind, name }) ? pass_ask(run->pass, kind, name) : NULL;
     if (*fact == NULL) {
         run->has_unknown = true;
+        run->has_hidden = run->has_hidden || run->depth > 0;
         return UNKNOWN;
     }
     switch ((*fact)->state) {
@@ -208,8 +225,8 @@ static enum kinship kinship(struct str name, struct str domain)
     return !is_within(name, domain) ? STRANGER : name.n == domain.n ? SAME : BELOW;
 }
 
-/* An error of the DNS means that this name is not validated, and no void is counted for it: its owner is the client's, not
- * the record's.
+/* An error of the DNS means that this name is not validated, and no void is counted for it: its owner is the client's,
+ * not the record's.
  */
 static bool is_validated(struct run *run, struct str name)
 {
@@ -286,8 +303,8 @@ static bool names_no_ascii_sender(const struct run *run, struct str spec)
     return !is_ascii(run->macros.value['l' - 'a']) && (spf_macro_uses(spec, 's') || spf_macro_uses(spec, 'l'));
 }
 
-/* The target name of `spec` (empty: the domain itself) in `out`. MATCH when there is one; without one NO_MATCH; PERMERROR
- * over a limit. `p` may ask.
+/* The target name of `spec` (empty: the domain itself) in `out`. MATCH when there is one; without one NO_MATCH;
+ * PERMERROR over a limit. `p` may ask.
  */
 static enum match target_name(struct run *run, struct str spec, char room[NAME_ROOM], struct str *out)
 {
@@ -423,8 +440,8 @@ static enum match match_term(struct run *run, const struct spf_term *term)
 
 /* ---- records ---- */
 
-/* RFC 7208 4.3. Single labels are none, and neither is what a mail domain cannot be ("[192.0.2.1]"); names made by a record
- * are as free as the DNS.
+/* RFC 7208 4.3. Single labels are none, and neither is what a mail domain cannot be ("[192.0.2.1]"); names made by a
+ * record are as free as the DNS.
  */
 static bool is_checkable(const struct run *run, struct str domain)
 {
@@ -596,6 +613,7 @@ static bool next_term(struct run *run)
 {
     struct frame *frame = &run->frame[run->depth];
 
+    run->is_guess = run->has_hidden;
     if (spf_term_next(&frame->rest, &frame->term) != SPF_TERM)
         return end_of_record(run, frame);
     if (needs_lookup(frame->term.kind) && !count_lookup(run))

@@ -254,8 +254,8 @@ static void put_backward(struct writer *w, struct str value, const struct token 
     }
 }
 
-/* RFC 7208 7.3: split, reverse, keep the right-hand parts, join with dots. The right-hand parts of the reversed value are
- * the left-hand ones of the value.
+/* RFC 7208 7.3: split, reverse, keep the right-hand parts, join with dots. The right-hand parts of the reversed value
+ * are the left-hand ones of the value.
  */
 static void put_macro(struct writer *w, struct str value, const struct token *token)
 {

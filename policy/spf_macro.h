@@ -30,8 +30,8 @@ bool spf_macro_uses(struct str text, char letter);
 struct str spf_macro_expand(struct str text, const struct spf_macros *, char *out, size_t size);
 
 /* The name that a valid domain-spec stands for: expanded, cut from the left at a label while it is over 253 octets
- * (RFC 7208 7.3), canonical (domain_canonical; U-labels as A-labels, RFC 8616 4). { NULL, 0 } when that is no name for the
- * DNS: an empty label, a label over 63 octets, a control character (RFC 7208 4.8).
+ * (RFC 7208 7.3), canonical (domain_canonical; U-labels as A-labels, RFC 8616 4). { NULL, 0 } when that is no name for
+ * the DNS: an empty label, a label over 63 octets, a control character (RFC 7208 4.8).
  */
 struct str spf_target_name(struct str spec, const struct spf_macros *, char out[PATH_DOMAIN_MAX + 1]);
 

@@ -18,8 +18,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Cuts a prefix length behind `slashes` slashes off the end of `*text`, when one stands there. False when it is none that
- * is allowed: too long, or with a leading zero (RFC 7208 5.6).
+/* Cuts a prefix length behind `slashes` slashes off the end of `*text`, when one stands there. False when it is none
+ * that is allowed: too long, or with a leading zero (RFC 7208 5.6).
  */
 static bool cut_bits(struct str *text, size_t slashes, unsigned max, unsigned *bits)
 {

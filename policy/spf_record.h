@@ -46,7 +46,9 @@ bool spf_record_is(struct str text);
 /* Takes the next term off the front of `*rest`. After SPF_SYNTAX `term->text` is the term that is none. */
 enum spf_reading spf_term_next(struct str *rest, struct spf_term *term);
 
-/* Reads a whole record, so that an error anywhere in it is found first (RFC 7208 4.6). False on one; `*bad` is the term. */
+/* Reads a whole record, so that an error anywhere in it is found first (RFC 7208 4.6). False on one; `*bad` is the
+ * term.
+ */
 bool spf_record_parse(struct str text, struct spf_record *, struct str *bad);
 
 #endif

@@ -1,5 +1,5 @@
-/* The two checks of SPF: what is found out, about whom, and what is made of it under each wish of the operator. DMARC and
- * its results are set by a check of our own that stands where theirs does.
+/* The two checks of SPF: what is found out, about whom, and what is made of it under each wish of the operator. DMARC
+ * and its results are set by a check of our own that stands where theirs does.
  */
 #include "policy/policy.h"
 
