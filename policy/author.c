@@ -174,7 +174,7 @@ static enum author_fault read_domain(struct str domain, char room[PATH_DOMAIN_MA
         return AUTHOR_LITERAL;
     if (domain.p[domain.n - 1] == '.')
         domain.n--;
-    if (domain_check(domain, PATH_UTF8) != PATH_OK || !is_mapped(domain))
+    if (domain.n > PATH_DOMAIN_MAX || domain_check(domain, PATH_UTF8) != PATH_OK || !is_mapped(domain))
         return AUTHOR_BAD_DOMAIN;
     *canonical = domain_canonical(domain, room);
     return canonical->n > 0 ? AUTHOR_CERTAIN : AUTHOR_BAD_DOMAIN;

@@ -20,9 +20,22 @@ bool encoded_word_is_in(struct str s)
     return false;
 }
 
-static bool hides(uint32_t octet)
+/* What decoded octets can do to a reader that decodes first. */
+enum { ENDS_TEXT = 1, AT_SIGN = 2, CUTS_LIST = 4 };
+
+static unsigned effect_of(uint32_t octet)
 {
-    return octet == '\0' || octet == '\r' || octet == '\n';
+    switch (octet) {
+    case '\0':
+    case '\r':
+    case '\n': return ENDS_TEXT;
+    case '@': return AT_SIGN;
+    case '<':
+    case '>':
+    case ',':
+    case ';': return CUTS_LIST;
+    default: return 0;
+    }
 }
 
 static unsigned hex_value(char c)
@@ -34,15 +47,19 @@ static unsigned hex_value(char c)
 }
 
 /* RFC 2047 4.2; what is no code stands for itself. */
-static bool q_hides(struct str text)
+static unsigned q_effects(struct str text)
 {
-    for (size_t i = 0; i + 2 < text.n; i++) {
-        unsigned high = hex_value(text.p[i + 1]), low = hex_value(text.p[i + 2]);
+    unsigned effects = 0;
 
-        if (text.p[i] == '=' && high < 16 && low < 16 && hides(high << 4 | low))
-            return true;
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned high = i + 2 < text.n ? hex_value(text.p[i + 1]) : 16;
+        unsigned low = i + 2 < text.n ? hex_value(text.p[i + 2]) : 16;
+        bool is_code = text.p[i] == '=' && high < 16 && low < 16;
+
+        effects |= effect_of(is_code ? high << 4 | low : (unsigned char)text.p[i]);
+        i += is_code ? 2 : 0;
     }
-    return false;
+    return effects;
 }
 
 static unsigned base64_value(char c)
@@ -57,10 +74,10 @@ static unsigned base64_value(char c)
 }
 
 /* RFC 2045 6.8: octets that are not of the alphabet are passed over. */
-static bool b_hides(struct str text)
+static unsigned b_effects(struct str text)
 {
     uint32_t bits = 0;
-    unsigned n = 0;
+    unsigned n = 0, effects = 0;
 
     for (size_t i = 0; i < text.n; i++) {
         unsigned value = base64_value(text.p[i]);
@@ -69,10 +86,10 @@ static bool b_hides(struct str text)
             continue;
         bits = (bits << 6 | value) & 0xFFFF;
         n += 6;
-        if (n >= 8 && hides(bits >> (n -= 8) & 0xFF))
-            return true;
+        if (n >= 8)
+            effects |= effect_of(bits >> (n -= 8) & 0xFF);
     }
-    return false;
+    return effects;
 }
 
 /* Cuts `*part` off the front of `*rest`, up to a "?", which goes too. */
@@ -85,20 +102,26 @@ static bool take_part(struct str *rest, struct str *part)
     return true;
 }
 
+static unsigned effects_of(struct str encoding, struct str text)
+{
+    char c = encoding.n == 1 ? ascii_lower(encoding.p[0]) : '\0';
+
+    return c == 'q' ? q_effects(text) : c == 'b' ? b_effects(text) : 0;
+}
+
 /* A part that is no word ends at its next "?", and the search goes on behind its first: no octet is seen more often than four
  * times.
  */
-bool encoded_words_hide(struct str s)
+bool encoded_words_mislead(struct str s)
 {
+    unsigned effects = 0;
+
     for (s = find_start(s); s.n > 0; s = find_start(str_skip(s, 1))) {
         struct str rest = str_skip(s, 2), charset, encoding, text;
 
         if (!take_part(&rest, &charset) || !take_part(&rest, &encoding) || !take_part(&rest, &text))
-            return false; /* and no later one has as many */
-        if (encoding.n == 1 && ascii_lower(encoding.p[0]) == 'q' && q_hides(text))
-            return true;
-        if (encoding.n == 1 && ascii_lower(encoding.p[0]) == 'b' && b_hides(text))
-            return true;
+            break; /* and no later one has as many */
+        effects |= effects_of(encoding, text);
     }
-    return false;
+    return (effects & ENDS_TEXT) != 0 || ((effects & AT_SIGN) != 0 && (effects & CUTS_LIST) != 0);
 }

@@ -7,9 +7,10 @@
 /* True when an encoded word stands in `s`, or what some reader takes for one: "=?", and "?=" behind it. */
 bool encoded_word_is_in(struct str s);
 
-/* True when an encoded word in `s` holds a NUL, CR or LF. Whoever decodes before taking a field apart, or takes a decoded
- * text for a C string, reads another field than we do.
+/* True when the encoded words in `s` hold a NUL, CR or LF, or an "@" and something to cut it out with ("<", ">", comma or
+ * semicolon). Whoever decodes before taking a list of addresses apart, or takes decoded text for a C string, reads another list
+ * than we do. An "@" alone is a display name that looks like an address, which is common and deceives no parser.
  */
-bool encoded_words_hide(struct str s);
+bool encoded_words_mislead(struct str s);
 
 #endif

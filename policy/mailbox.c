@@ -11,12 +11,12 @@ static const char *const error_names[MAILBOX_ERRORS] = {
     [MAILBOX_CONTROL] = "a control character",
     [MAILBOX_NOT_UTF8] = "octets that are not UTF-8",
     [MAILBOX_BLANK_LINE] = "a folded line of blanks alone",
-    [MAILBOX_HIDING] = "an encoded word with a line end or NUL in it",
+    [MAILBOX_HIDING] = "an encoded word that hides an address, a line end or a NUL",
     [MAILBOX_COMMENT] = "a comment that does not end, or is mixed with an address",
     [MAILBOX_QUOTED] = "a quoted string that does not end, or looks like an address",
     [MAILBOX_WORD] = "an encoded word in an address",
     [MAILBOX_ROUTE] = "a source route",
-    [MAILBOX_GROUP] = "a group that does not end or begin",
+    [MAILBOX_GROUP] = "a group without an end or a proper beginning",
     [MAILBOX_SYNTAX] = "not an address list",
     [MAILBOX_TOO_LONG] = "too many words",
 };
@@ -83,7 +83,7 @@ static enum mailbox_error look_over(struct str s)
 void mailbox_list_init(struct mailbox_list *list, struct str value)
 {
     *list = (struct mailbox_list){ .rest = value, .error = look_over(value) };
-    if (list->error == MAILBOX_OK && encoded_words_hide(value))
+    if (list->error == MAILBOX_OK && encoded_words_mislead(value))
         list->error = MAILBOX_HIDING;
 }
 
@@ -119,9 +119,20 @@ static void skip_blanks(struct mailbox_list *list)
         skip(list, 1);
 }
 
+/* Notes what a comment or quoted string is made of. Python's older reader, for one, ends both at a CR: behind a fold it takes the
+ * inside of quotes for the outside, and finds the addresses there.
+ */
+static bool note_text(struct mailbox_list *list, struct str text)
+{
+    list->has_fold = list->has_fold || str_find(text, '\r') < text.n;
+    list->has_quoted_address = list->has_quoted_address || str_find(text, '@') < text.n;
+    return !(list->has_fold && list->has_quoted_address) || fail(list, MAILBOX_QUOTED);
+}
+
 /* comment, RFC 5322 3.2.2. One that holds an address is an address to whoever does not know comments. */
 static bool skip_comment(struct mailbox_list *list)
 {
+    struct str start = list->rest;
     size_t depth = 0;
 
     if (!count_token(list))
@@ -139,7 +150,7 @@ static bool skip_comment(struct mailbox_list *list)
         else if (c == '(')
             depth++;
         else if (c == ')' && --depth == 0)
-            return true;
+            return note_text(list, str_from(start.p, start.n - list->rest.n));
     }
     return fail(list, MAILBOX_COMMENT);
 }
@@ -169,7 +180,7 @@ static bool take_quoted(struct mailbox_list *list, struct str *text)
         skip(list, 1);
         if (c == '"') {
             *text = str_from(start.p, start.n - list->rest.n);
-            return true;
+            return note_text(list, *text);
         }
         if (c == '\\' && list->rest.n > 0)
             skip(list, 1);
@@ -277,10 +288,8 @@ static bool take_domain(struct mailbox_list *list, struct str *domain)
 /* The local part at the front; empty when none stands here. */
 static bool take_local(struct mailbox_list *list, struct str *local)
 {
-    if (at(list, '"'))
-        return take_quoted(list, local);
     *local = take_plain(list);
-    return true;
+    return local->n > 0 || !at(list, '"') || take_quoted(list, local);
 }
 
 /* The rest of an address whose local part has been read: "@" and what follows it. */
@@ -345,20 +354,27 @@ static bool take_bare(struct mailbox_list *list, struct mailbox *mailbox)
     return list->is_named || end_member(list);
 }
 
-/* The words of a display name (phrase and obs-phrase, RFC 5322 4.1). Brackets are no part of it, but senders write them and no
- * address begins there.
+/* The words of a display name (phrase and obs-phrase, RFC 5322 4.1). Brackets are no part of it, but senders write "[List] Name"
+ * and no address begins there. Some readers, Python's among them, end the member at the bracket and take what stood before for
+ * an address, less its quotes and decoded: so plain words alone may stand beside them.
  */
 static bool skip_phrase(struct mailbox_list *list)
 {
+    bool has_bracket = false, has_more = false;
     struct str word;
 
     while (skip_cfws(list)) {
         if (at(list, '"')) {
+            has_more = true;
             if (!take_quoted(list, &word))
                 return false;
-        } else if (!take(list, '[') && !take(list, ']')) {
-            if (take_plain(list).n == 0)
-                return true;
+        } else if (take(list, '[') || take(list, ']')) {
+            has_bracket = true;
+        } else {
+            word = take_plain(list);
+            if (word.n == 0)
+                return !(has_bracket && has_more) || fail(list, MAILBOX_SYNTAX);
+            has_more = has_more || str_find(word, '?') < word.n; /* an encoded word, or the beginning of one */
             if (!count_token(list))
                 return false;
         }
@@ -368,9 +384,10 @@ static bool skip_phrase(struct mailbox_list *list)
 
 enum member { MEMBER_MAILBOX, MEMBER_GROUP, MEMBER_BAD };
 
-static enum member begin_group(struct mailbox_list *list)
+/* A group may be named anything (RFC 5322 3.4), but one that bears an address for a name is not what it is for. */
+static enum member begin_group(struct mailbox_list *list, struct str name)
 {
-    if (list->is_in_group) {
+    if (list->is_in_group || str_find(name, '@') < name.n) {
         fail(list, MAILBOX_GROUP);
         return MEMBER_BAD;
     }
@@ -392,7 +409,7 @@ static enum member take_member(struct mailbox_list *list, struct mailbox *mailbo
     if (list->error != MAILBOX_OK || !skip_phrase(list))
         return MEMBER_BAD;
     if (at(list, ':') && list->rest.n < start.n)
-        return begin_group(list);
+        return begin_group(list, str_from(start.p, start.n - list->rest.n));
     ok = at(list, '<') ? take_angle(list, mailbox) : list->rest.n < start.n && end_member(list);
     if (!ok)
         fail(list, MAILBOX_SYNTAX);

@@ -30,14 +30,15 @@ enum mailbox_error {
     MAILBOX_CONTROL,    /* a control character, a bare CR or LF, or a character that ends a line for some */
     MAILBOX_NOT_UTF8,   /* what is not UTF-8 is in a charset nobody knows; in some of them "@" is half a letter */
     MAILBOX_BLANK_LINE, /* a folded line of blanks alone: the end of the header section for some */
-    MAILBOX_HIDING,     /* an encoded word that holds NUL, CR or LF */
+    MAILBOX_HIDING,     /* an encoded word that holds NUL, CR or LF, or an address in brackets or a list */
     MAILBOX_COMMENT,    /* a comment without end, with an address in it, or within an address */
-    MAILBOX_QUOTED,     /* a quoted string without end, or a local part that is one and looks like an address */
-    MAILBOX_WORD,       /* an encoded word within an address (RFC 2047 5) */
-    MAILBOX_ROUTE,      /* <@a,@b:user@c> */
-    MAILBOX_GROUP,      /* a group without end, in a group, or an end without a group */
-    MAILBOX_SYNTAX,     /* anything else */
-    MAILBOX_TOO_LONG,   /* more than MAILBOX_TOKENS_MAX */
+    MAILBOX_QUOTED,   /* a quoted string without end, one that is a local part and looks like an address, or one that is
+                         * folded (or beside a folded comment) where an address stands in quotes */
+    MAILBOX_WORD,     /* an encoded word within an address (RFC 2047 5) */
+    MAILBOX_ROUTE,    /* <@a,@b:user@c> */
+    MAILBOX_GROUP,    /* a group without end, in a group, or named like an address; an end without a group */
+    MAILBOX_SYNTAX,   /* anything else */
+    MAILBOX_TOO_LONG, /* more than MAILBOX_TOKENS_MAX */
     MAILBOX_ERRORS
 };
 
@@ -50,7 +51,9 @@ struct mailbox_list {
     struct str rest;
     size_t tokens;
     bool is_in_group;
-    bool is_named; /* the mailbox before was a bare address, and one in brackets follows: <a@b> after a@b */
+    bool has_fold;           /* within a comment or quoted string */
+    bool has_quoted_address; /* an "@" within a quoted string */
+    bool is_named;           /* the mailbox before was a bare address, and one in brackets follows: <a@b> after a@b */
     enum mailbox_error error;
 };
 

@@ -141,6 +141,8 @@ ROWS = [
     ("an encoded local part", b"From: =?utf-8?q?b=40legitimate.example=3e?=@attack.example\r\n", "5.6.0"),
     ("an encoded domain", b"From: b@=?utf-8?q?legitimate.example?=\r\n", "5.6.0"),
     ("an encoded word that cuts", b"From: =?utf-8?q?b=40legitimate.example=00?= <a@attack.example>\r\n", "5.6.0"),
+    ("an encoded address in brackets",
+     b"From: =?utf-8?b?PGJAbGVnaXRpbWF0ZS5leGFtcGxlPg==?= <a@attack.example>\r\n", "5.6.0"),
     ("a blank line in the fold", b"From: b@legitimate.example,\r\n \r\n a@legitimate.example\r\n", "5.6.0"),
     ("a control character", b"From: a@attack.example\x0b, b@legitimate.example\r\n", "5.6.0"),
     ("not UTF-8", b"From: \xfc <a@attack.example>\r\n", "5.6.0"),
@@ -148,6 +150,14 @@ ROWS = [
     ("a zero width space", b"From: a\xe2\x80\x8b@attack.example\r\n", "5.6.0"),
     ("a group that does not end", b"From: Team: a@attack.example\r\n", "5.6.0"),
     ("a malformed list with several domains", b"From: a@attack.example, b@legitimate.example, <\r\n", "5.6.0"),
+
+    # found by holding random fields against Python's readers
+    ("a quoted address before a bracket", b"From: \"b@legitimate.example\" [<a@attack.example>\r\n", "5.6.0"),
+    ("an encoded address beside a bracket", b"From: =?utf-8?q?b=40legitimate.example?=] <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a fold", b"From: \"B\r\n b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a folded name", b"From: \"B\r\n C\" \"b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
+    ("a quoted address behind a folded comment",
+     b"From: (x\r\n \") \"b@legitimate.example\" <a@attack.example>\r\n", "5.6.0"),
 
     # what follows the @
     ("a dot in front", b"From: b@.legitimate.example\r\n", "5.6.0"),
@@ -202,6 +212,16 @@ ROWS = [
     ("the victim behind a name in quotes", b"From: \"a@attack.example\" <b@legitimate.example>\r\n", VICTIM),
     ("the victim behind folds and comments", b"From:\r\n (x)\r\n B\r\n\t<b@legitimate.example>\r\n (y)\r\n", VICTIM),
     ("the victim under another Sender", b"Sender: a@attack.example\r\n" + L, VICTIM),
+]
+
+# Reverse-paths in which two readers might find two domains: each is refused, or is of the attacker on both sides.
+PATHS = [
+    b"<a@attack.example@legitimate.example>", b"<b@legitimate.example@attack.example>", b"<@legitimate.example:a@attack.example>",
+    b'<"b@legitimate.example"@attack.example>', b'<"b@legitimate.example>"@attack.example>', b"<b@legitimate.example(@attack.example)>",
+    b"<a@attack.example(b@legitimate.example)>", b"(b@legitimate.example)<a@attack.example>", b"<b@legitimate.example\\>@attack.example>",
+    b"<a@attack.example,b@legitimate.example>", b"<a@attack.example>,<b@legitimate.example>", b"<b@legitimate.example> <a@attack.example>",
+    b"<b@legitimate.example\0@attack.example>", b"<b@legitimate.example @attack.example>", b"<b%legitimate.example@attack.example>",
+    b"b@legitimate.example <a@attack.example>", b"<b@legitimate\xef\xbc\x8eexample>", b"<<b@legitimate.example>@attack.example>",
 ]
 
 FORGED = [
@@ -313,6 +333,29 @@ class Author(Story):
                     reply, _ = self.deliver(header + b"\r\nbody\r\n")
                     self.assertEqual(reply.code, 550)
                     self.assertIn(reply.enhanced, ("5.7.1", "5.7.26"))
+
+    def test_the_envelope_lends_the_victim_nothing(self):
+        """SPF passes for the attacker's HELO and for no sender of his that is the victim: RFC 7208 2.4, RFC 9989 4.4."""
+        if not {b"dns", b"dmarc"} <= self.known:
+            self.skipTest("this build has no DMARC")
+        for name in ("attack.example", VICTIM):
+            for sender in ("", "a@attack.example", '"b@legitimate.example"@attack.example'):
+                with self.subTest(helo=name, sender=sender), self.client(self.gate.smtp) as client:
+                    client.ehlo(name)
+                    self.assertEqual(client.deliver(L + b"\r\nbody\r\n", sender=sender).code, 550)
+        self.assertEqual(self.back.messages, [])
+
+    def test_each_path_of_the_envelope_has_one_reading(self):
+        for path in PATHS:
+            with self.subTest(path):
+                n = len(self.back.messages)
+                reply = self.attacker.ask(b"MAIL FROM:" + path)
+                if reply.code == 250:
+                    self.assert_reply(self.attacker.rcpt(), 250)
+                    self.assert_reply(self.attacker.data(E + b"\r\nbody\r\n"), 250)
+                    self.assertRegex(self.back.messages[n].mail, rb"(?i)\AMAIL FROM:<\S*@attack\.example>")
+                else:
+                    self.assertIn(reply.code, (500, 501, 553))
 
     def test_the_readers_would_be_fooled_without_us(self):
         """Else the test above proves nothing: each reader finds the victim in several of the messages that are refused."""

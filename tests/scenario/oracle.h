@@ -12,13 +12,14 @@
 
 /* What the scenario's configuration allows. */
 struct oracle_rules {
-    char domains[512];    /* local domains, separated by blanks, lower case */
-    char quarantine[256]; /* a mailbox that may take the place of all recipients; empty: none */
-    bool may_relay;       /* P-1 does not apply */
-    bool may_percent;     /* P-2 does not apply */
-    bool normalises;      /* bare CR and LF become CRLF, NUL goes (F-3) */
-    bool memory_fails;    /* a reply may be missing, a 250 from the back end may be answered by 4xx */
-    bool north_stalls;    /* N is written late: what needs the order of N and S is not judged */
+    char domains[512];     /* local domains, separated by blanks, lower case */
+    char authserv_id[128]; /* whose Authentication-Results are removed */
+    char quarantine[256];  /* a mailbox that may take the place of all recipients; empty: none */
+    bool may_relay;        /* P-1 does not apply */
+    bool may_percent;      /* P-2 does not apply */
+    bool normalises;       /* bare CR and LF become CRLF, NUL goes (F-3) */
+    bool memory_fails;     /* a reply may be missing, a 250 from the back end may be answered by 4xx */
+    bool north_stalls;     /* N is written late: what needs the order of N and S is not judged */
 };
 
 struct oracle {

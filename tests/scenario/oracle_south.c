@@ -256,15 +256,29 @@ static bool may_add(struct str s)
     return false;
 }
 
-/* header fields the proxy may leave out where they claim to be its own; which of them do is for the scripts to say. */
-static bool may_leave_out(struct str field)
+/* Results of somebody whose name stands there plainly, and is not ours. */
+static bool is_of_another(struct str field, struct str id)
 {
-    static const char *const names[] = { "Authentication-Results", "Received-SPF", "X-Postern-" };
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+    size_t n = 0;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_istarts(field, str_of(names[i])))
-            return true;
-    return false;
+    field = str_trim(str_skip(field, sizeof "Authentication-Results:" - 1));
+    while (n < field.n && strchr(letters, ascii_lower(field.p[n])) != NULL && field.p[n] != '\0')
+        n++;
+    if (n == 0 || n == field.n || field.p[n] != ';')
+        return false;
+    n -= field.p[n - 1] == '.';
+    return !str_ieq(str_from(field.p, n), id);
+}
+
+/* A-2: header fields the proxy may leave out where they claim to be its own. Which of them it must is for the scripts to say.
+ */
+static bool may_leave_out(const struct oracle *o, struct str field)
+{
+    if (str_istarts(field, STR("Authentication-Results:")))
+        return !is_of_another(field, str_of(o->rules->authserv_id));
+    return str_istarts(field, STR("Authentication-Results")) || str_istarts(field, STR("Received-SPF")) ||
+           str_istarts(field, STR("X-Postern-"));
 }
 
 /* F-3: bare CR and bare LF each become CRLF, NUL goes. */
@@ -290,14 +304,14 @@ static bool starts_with(struct str s, struct str front)
 /* `south` is `in`, less fields that may be left out; a CRLF may close what BDAT left open. Lines that are no field end no header
  * section, but the empty line does.
  */
-static bool is_same_text(struct str south, struct str in)
+static bool is_same_text(const struct oracle *o, struct str south, struct str in)
 {
     while (in.n > 0 && !str_istarts(in, STR("\r\n"))) {
         struct str field = str_from(in.p, field_length(in));
 
         if (starts_with(south, field))
             south = str_skip(south, field.n);
-        else if (!may_leave_out(field))
+        else if (!may_leave_out(o, field))
             break;
         in = str_skip(in, field.n);
     }
@@ -306,14 +320,14 @@ static bool is_same_text(struct str south, struct str in)
 }
 
 /* The same, below a block of added header fields. */
-static bool is_same_message(struct str south, struct str in)
+static bool is_same_message(const struct oracle *o, struct str south, struct str in)
 {
     size_t added = 0;
 
     while (added < south.n) {
         struct str rest = str_skip(south, added);
 
-        if (is_same_text(rest, in))
+        if (is_same_text(o, rest, in))
             return true;
         if (!may_add(rest))
             return false;
@@ -332,7 +346,7 @@ void oracle_judge_body(struct oracle *o)
         normalise(north, &normal);
         north = bytes_all(&normal);
     }
-    if (!is_same_message(bytes_all(&o->s.body), north) && !o->rules->north_stalls)
+    if (!is_same_message(o, bytes_all(&o->s.body), north) && !o->rules->north_stalls)
         oracle_object(o, "A-2: the message south is not the one that came in");
     bytes_free(&normal);
 }

@@ -743,6 +743,7 @@ static void set_domains(struct play *p, struct str text)
 
 static void set_authserv_id(struct play *p, struct str text)
 {
+    snprintf(p->world.rules.authserv_id, sizeof p->world.rules.authserv_id, "%.*s", STR_ARG(text));
     bytes_printf(&p->world.setting.ini, "[server] authserv_id = %.*s\n", STR_ARG(text));
 }
 

@@ -596,6 +596,7 @@ void world_init(struct world *w)
     endpoint_parse(STR("203.0.113.9:40000"), 0, &w->setting.client);
     endpoint_parse(STR("192.0.2.25:25"), 0, &w->setting.server);
     snprintf(w->rules.domains, sizeof w->rules.domains, "local.example");
+    snprintf(w->rules.authserv_id, sizeof w->rules.authserv_id, "gw.local.example");
 }
 
 void world_free(struct world *w)

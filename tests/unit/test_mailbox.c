@@ -62,6 +62,7 @@ static const struct {
     { "=?utf-8?q?J=C3=BCrgen?= <a@x.example>", "a|x.example" },
     { "=?UTF-8?B?SsO8cmdlbg==?= =?utf-8?q?_M?= <a@x.example>", "a|x.example" },
     { "=?utf-8?q?b=40y.example?= <a@x.example>", "a|x.example" },
+    { "=?utf-8?q?M=C3=BCller=2C_Hans?= <a@x.example>", "a|x.example" },
     { "\r\n a@x.example", "a|x.example" },
     { "John\r\n\tPublic\r\n <a@x.example>", "a|x.example" },
     { "\"John\r\n Public\" <a@x.example>", "a|x.example" },
@@ -150,6 +151,10 @@ static const struct {
     ROW("=?utf-8?b?cG90dXNAd2hpdGVob3VzZS5nb3YA?= <a@x.example>", MAILBOX_HIDING),
     ROW("\"=?utf-8?b?Ygo=?=\" <a@x.example>", MAILBOX_HIDING),
 
+    ROW("=?utf-8?q?b=40y.example=2C?= <a@x.example>", MAILBOX_HIDING), /* for whoever decodes first, here and below */
+    ROW("=?utf-8?q?=3cb=40y.example=3E?= <a@x.example>", MAILBOX_HIDING),
+    ROW("=?utf-8?b?PGI=?= =?utf-8?q?=40y.example>?= <a@x.example>", MAILBOX_HIDING),
+
     ROW("a@x.example (never ends", MAILBOX_COMMENT),
     ROW("a@x.example (never (ends)", MAILBOX_COMMENT),
     ROW("a@x.example (ends\\)", MAILBOX_COMMENT),
@@ -174,9 +179,15 @@ static const struct {
     ROW("\"b\\c\"@x.example", MAILBOX_QUOTED),
     ROW("\"b\r\n c\"@x.example", MAILBOX_QUOTED),
     ROW("\"\"@x.example", MAILBOX_QUOTED),
+    ROW("\"b\r\n b@y.example\" <a@x.example>", MAILBOX_QUOTED), /* quotes that end at the CR for some, here and below */
+    ROW("\"b@y.example\r\n b\" <a@x.example>", MAILBOX_QUOTED),
+    ROW("\"b\r\n c\" \"b@y.example\" <a@x.example>", MAILBOX_QUOTED),
+    ROW("\"b@y.example\" (c\r\n \") <a@x.example>", MAILBOX_QUOTED),
+    ROW("(c\r\n \") \"b@y.example\" <a@x.example>", MAILBOX_QUOTED),
+    ROW("<a@x.example>, \"b\r\n c\" <a@x.example>, \"b@y.example\" <a@x.example>", MAILBOX_QUOTED),
     ROW("<\"b@x.example>", MAILBOX_QUOTED),
 
-    ROW("=?utf-8?q?b=40y.example=3e?=@x.example", MAILBOX_WORD),
+    ROW("=?utf-8?q?b=40y.example?=@x.example", MAILBOX_WORD),
     ROW("<=?utf-8?q?b?=@x.example>", MAILBOX_WORD),
     ROW("\"=?utf-8?q?b=40y.example?=\"@x.example", MAILBOX_WORD),
     ROW("a@=?utf-8?q?x.example?=", MAILBOX_WORD),
@@ -191,6 +202,7 @@ static const struct {
     ROW(";", MAILBOX_GROUP),
     ROW("A: B: a@x.example;;", MAILBOX_GROUP),
     ROW("A:; b@y.example", MAILBOX_GROUP),
+    ROW("\"<b@y.example>\": a@x.example;", MAILBOX_GROUP),
     ROW("A: a@x.example;;", MAILBOX_GROUP),
 
     ROW("a@x.example b@y.example", MAILBOX_SYNTAX),
@@ -212,6 +224,8 @@ static const struct {
     ROW("<<a@x.example>>", MAILBOX_SYNTAX),
     ROW("<a@x.example,b@y.example>", MAILBOX_SYNTAX),
     ROW("John \\<b@y.example\\> <a@x.example>", MAILBOX_SYNTAX),
+    ROW("\"b@y.example\" [<a@x.example>", MAILBOX_SYNTAX), /* Python's readers see the quoted address */
+    ROW("[=?utf-8?q?b=40y.example?=] <a@x.example>", MAILBOX_SYNTAX),
     ROW("a @x.example", MAILBOX_SYNTAX),
     ROW("a@ x.example", MAILBOX_SYNTAX),
     ROW("a@x.\r\n example", MAILBOX_SYNTAX),
@@ -317,11 +331,14 @@ static void encoded_words_are_found_and_looked_into(void)
     CHECK(!encoded_word_is_in(STR("a=?b")));
     CHECK(!encoded_word_is_in(STR("a?=b")));
     CHECK(!encoded_word_is_in(STR("=?=")));
-    CHECK(!encoded_words_hide(STR("=?utf-8?q?=C3=BC=20=0?=")));
-    CHECK(!encoded_words_hide(STR("=?utf-8?q?=0x=zz?= =?utf-8?x?=00?=")));
-    CHECK(!encoded_words_hide(STR("=?utf-8?b?w7zDvA==?=")));
-    CHECK(encoded_words_hide(STR("=?a?b?c?= =?utf-8*en?q?x=0Ay?=")));
-    CHECK(encoded_words_hide(STR("=?utf-8?B?QUJD\tRAA=?=")));
+    CHECK(!encoded_words_mislead(STR("=?utf-8?q?=C3=BC=20=0?=")));
+    CHECK(!encoded_words_mislead(STR("=?utf-8?q?=0x=zz?= =?utf-8?x?=00?=")));
+    CHECK(!encoded_words_mislead(STR("=?utf-8?b?w7zDvA==?=")));
+    CHECK(encoded_words_mislead(STR("=?a?b?c?= =?utf-8*en?q?x=0Ay?=")));
+    CHECK(encoded_words_mislead(STR("=?utf-8?B?QUJD\tRAA=?=")));
+    CHECK(!encoded_words_mislead(STR("=?utf-8?q?M=C3=BCller=2C_Hans?= <hans@x.example>, b@x.example")));
+    CHECK(!encoded_words_mislead(STR("=?utf-8?q?hans=40x.example_via_list?=")));
+    CHECK(encoded_words_mislead(STR("=?utf-8?q?hans=40x.example?=, =?utf-8?b?LA==?=")));
 }
 
 /* clang-format off */
