@@ -127,6 +127,17 @@ static void fill_job(struct judgement *j, struct signature_job *job, struct str 
     dkim_header_digest(j->pass->message->header, j->field, &j->signature, job->digest);
 }
 
+/* b= is longer than any key of ours makes it, or there is no room. */
+static void conclude_no_octets(struct judgement *j)
+{
+    size_t octets = 0;
+
+    if (base64_size(j->signature.signature, &octets) && octets > RSA_SIGNATURE_MAX)
+        conclude(j, AUTH_FAIL, "signature did not verify");
+    else
+        conclude(j, AUTH_PERMERROR, "beyond our limits");
+}
+
 /* The mathematics over the header, which somebody else does. */
 static bool judge_signature(struct judgement *j)
 {
@@ -136,12 +147,8 @@ static bool judge_signature(struct judgement *j)
     struct signature_job *job = NULL;
     const struct fact *fact;
 
-    if (name.p == NULL) {
-        conclude(j, AUTH_PERMERROR, "beyond our limits");
-        return false;
-    }
-    if (signature.p == NULL) { /* longer than any key of ours makes */
-        conclude(j, AUTH_FAIL, "signature did not verify");
+    if (name.p == NULL || signature.p == NULL) {
+        conclude_no_octets(j);
         return false;
     }
     fact = pass_verify(pass, name, &job);

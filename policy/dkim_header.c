@@ -124,7 +124,7 @@ void header_hash_add_signature(struct header_hash *hash, const struct header_fie
 
 /* ---- the fields that h= names ---- */
 
-#define NONE UINT32_MAX
+static const uint32_t NONE = UINT32_MAX; /* no field */
 
 /* The names of h= and what they select. The first of equal names, in sorted order, keeps the books for all of them. */
 struct selection {

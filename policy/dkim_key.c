@@ -76,6 +76,13 @@ static enum auth_result judge_rsa(struct dkim_key *key, uint64_t min_bits, const
     return AUTH_PASS;
 }
 
+static const char *why_no_octets(struct str text)
+{
+    size_t octets;
+
+    return base64_size(text, &octets) ? "the key is beyond our limits" : "key is not base64";
+}
+
 static enum auth_result read_record(struct pass *pass, struct str record, struct dkim_key *key, const char **reason)
 {
     bool is_ed25519 = key->is_ed25519;
@@ -92,7 +99,7 @@ static enum auth_result read_record(struct pass *pass, struct str record, struct
     key->is_strict = colon_list_holds(tag[TAG_T].value, STR("s"));
     key->octets = base64_read(tag[TAG_P].value, KEY_OCTETS_MAX, pass->arena);
     if (key->octets.p == NULL)
-        return refuse(AUTH_PERMERROR, "key is not base64", reason);
+        return refuse(AUTH_PERMERROR, why_no_octets(tag[TAG_P].value), reason);
     return is_ed25519 ? judge_ed25519(key, reason) : judge_rsa(key, pass->policy->dkim.min_bits, reason);
 }
 
