@@ -38,7 +38,7 @@ def case(now, orders, records, message):
 
 
 def play(build, cases, *sealers):
-    """Result, questions, trusted, dmarc and reason of each case."""
+    """Result, trusted, dmarc, reason and number of questions of each case."""
     runner = pathlib.Path(build).resolve()
     if runner.is_dir():
         runner /= "arc_run"
