@@ -185,8 +185,6 @@ static enum certainty alignment(struct judging *j, const struct identifier *id)
     if (j->record == NULL)
         return alignment_unread(j, id);
     answer = dmarc_aligned(j->pass, &j->walk, id->is_spf ? j->record->strict_spf : j->record->strict_dkim, id->domain);
-    if (answer == DMARC_PENDING)
-        j->pass->pending = true;
     return certainty_of_answer(answer);
 }
 
@@ -442,12 +440,13 @@ static enum dmarc_mode mode_for(const struct dmarc_policy *wish, struct str auth
 static void describe(struct judging *j)
 {
     const struct dmarc_result *r = j->result;
-    const char *would = r->override[0] != '\0' ? dmarc_consequence(j->wish, r) : "";
-    struct str detail =
-        arena_printf(j->pass->arena, "%.*s: policy %s at %.*s%s; %.*s%s%s%s%s", STR_ARG(shown(j, r->domain)),
-                     r->policy[0] != '\0' ? r->policy : "unknown", STR_ARG(shown(j, r->policy_domain)),
-                     r->is_testing ? " in test mode" : "", STR_ARG(r->reason), would[0] != '\0' ? "; would " : "",
-                     would, would[0] != '\0' ? ", overridden: " : "", r->override);
+    struct str domain = shown(j, r->domain), place = shown(j, r->policy_domain);
+    bool is_overridden = r->override[0] != '\0';
+    struct str detail = arena_printf(
+        j->pass->arena, "%.*s: policy %s at %.*s%s; %.*s%s%s%s%s", STR_ARG(domain),
+        r->policy[0] != '\0' ? r->policy : "unknown", STR_ARG(place), r->is_testing ? " in test mode" : "",
+        STR_ARG(r->reason), is_overridden ? "; would " : "", is_overridden ? dmarc_consequence(j->wish, r) : "",
+        is_overridden ? ", overridden: " : "", r->override);
 
     pass_find(j->pass, &check_dmarc, auth_result_name(r->result), detail.p != NULL ? detail : STR("(no room)"));
 }

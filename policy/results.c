@@ -8,12 +8,12 @@
 #include "utf8.h"
 
 enum {
-    LINE_WANTED = 76, /* columns: below 78 with the ";" that may follow a word (RFC 5322 2.1.1) */
-    VALUE_MAX = 320,  /* octets of one value: local part, "@" and domain of RFC 5321 */
+    LINE_WANTED = 76,            /* columns: below 78 with the ";" that may follow a word (RFC 5322 2.1.1) */
+    VALUE_MAX = PATH_DOMAIN_MAX, /* octets of one value: no name is longer */
     LOCAL_SHOWN_MAX = PATH_LOCAL_MAX,
-    DOMAIN_SHOWN_MAX = PATH_DOMAIN_MAX,
-    WORD_MAX =
-        2 * VALUE_MAX + 64 /* every octet escaped, quotes, "...", and the name before it: a line of it is < 998 */
+    ADDRESS_MAX = LOCAL_SHOWN_MAX + 1 + VALUE_MAX,
+    /* every octet escaped, quotes, "...", and the key before it: a line with one of them is shorter than 998 */
+    WORD_MAX = 2 * ADDRESS_MAX + 64
 };
 
 struct printer {
@@ -132,30 +132,23 @@ static size_t fit_length(const struct printer *p, struct str s)
     return n > 0 && is_fit_character(c) ? n : 0;
 }
 
-/* Each octet that may not stand there becomes "?", each of `escaped` gets a backslash; what is too long ends in "...". */
-static void add_escaped(struct printer *p, struct str s, const char *escaped)
+/* Each octet that may not stand there becomes "?", quotes and backslashes get a backslash; what is too long ends in "...". */
+static void add_quoted(struct printer *p, struct str s, size_t max)
 {
-    bool is_cut = s.n > VALUE_MAX;
+    bool is_cut = s.n > max;
 
     if (is_cut)
-        s.n = VALUE_MAX;
+        s.n = max;
+    add_text(p, "\"");
     while (s.n > 0) {
         size_t n = fit_length(p, s);
 
-        if (n == 1 && strchr(escaped, s.p[0]) != NULL)
+        if (s.p[0] == '"' || s.p[0] == '\\')
             add_text(p, "\\");
         add(p, n > 0 ? str_from(s.p, n) : STR("?"));
         s = str_skip(s, n > 0 ? n : 1);
     }
-    if (is_cut)
-        add_text(p, "...");
-}
-
-static void add_quoted(struct printer *p, struct str s)
-{
-    add_text(p, "\"");
-    add_escaped(p, s, "\"\\");
-    add_text(p, "\"");
+    add_text(p, is_cut ? "...\"" : "\"");
 }
 
 /* A value of RFC 8601 2.2: a token where it is one, else a quoted string. */
@@ -164,24 +157,24 @@ static void add_value(struct printer *p, struct str s)
     if (s.n <= VALUE_MAX && is_token(s))
         add(p, s);
     else
-        add_quoted(p, s);
+        add_quoted(p, s, VALUE_MAX);
 }
 
 /* A pvalue that is an address: [local-part "@"] domain-name; where the parts are none, the whole as a quoted string. */
 static void add_address(struct printer *p, struct str local, struct str domain)
 {
-    char whole[LOCAL_SHOWN_MAX + 1 + DOMAIN_SHOWN_MAX];
+    char whole[ADDRESS_MAX];
     size_t n = 0;
 
     local.n = local.n < LOCAL_SHOWN_MAX ? local.n : LOCAL_SHOWN_MAX;
-    domain.n = domain.n < DOMAIN_SHOWN_MAX ? domain.n : DOMAIN_SHOWN_MAX;
+    domain.n = domain.n < VALUE_MAX ? domain.n : VALUE_MAX;
     if (local.n == 0) {
         add_value(p, domain);
     } else if (is_domain_name(domain)) {
         if (is_dot_atom(local))
             add(p, local);
         else
-            add_quoted(p, local);
+            add_quoted(p, local, LOCAL_SHOWN_MAX);
         add_text(p, "@");
         add(p, domain);
     } else {
@@ -190,7 +183,7 @@ static void add_address(struct printer *p, struct str local, struct str domain)
         whole[n++] = '@';
         if (domain.n > 0)
             memcpy(whole + n, domain.p, domain.n);
-        add_quoted(p, str_from(whole, n + domain.n));
+        add_quoted(p, str_from(whole, n + domain.n), ADDRESS_MAX);
     }
 }
 
@@ -320,7 +313,7 @@ static void put_dkim_ignored(struct report *r)
     end_word(r->p);
 }
 
-/* Without a signature the method still ran when its neighbours did. */
+/* Without a signature the method still ran when its neighbours did, unless it is switched off. */
 static void put_dkims(struct report *r)
 {
     const struct authentication *auth = r->auth;
@@ -330,7 +323,7 @@ static void put_dkims(struct report *r)
         put_dkim(r, &auth->dkim[i]);
     if (auth->dkim_ignored > 0)
         put_dkim_ignored(r);
-    else if (auth->dkim_n == 0 && has_run)
+    else if (auth->dkim_n == 0 && has_run && r->policy->dkim.check)
         begin_result(r, "dkim", AUTH_NONE);
 }
 
@@ -438,7 +431,7 @@ static void put_pair(struct printer *p, const char *key, struct str value, bool 
     if (value.n <= VALUE_MAX && is_dot_atom(value))
         add(p, value);
     else
-        add_quoted(p, value);
+        add_quoted(p, value, ADDRESS_MAX);
     if (!is_last)
         add_text(p, ";");
     end_word(p);

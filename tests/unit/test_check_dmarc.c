@@ -463,6 +463,25 @@ static void asks_before_others_are_done(void)
     CHECK_EQ_INT(outcome.auth.dmarc.result, AUTH_PENDING);
 }
 
+/* The most that one message can ask (ORACLE D-1): eight for its author, and for each identifier below the same
+ * organization what lies between the two. Identifiers elsewhere cost nothing.
+ */
+static void questions_are_bounded(void)
+{
+    set_up(NULL);
+    load(REJECT);
+    given_author = "a.b.c.d.e.f.g.h.i.j.example.com";
+    given_words = "spf=pass/0.b.c.d.e.f.g.h.i.s.example.com dkim=pass/1.b.c.d.e.f.g.h.i.t.example.com "
+                  "dkim=pass/2.b.c.d.e.f.g.h.i.u.example.com dkim=pass/3.b.c.d.e.f.g.h.i.v.example.com "
+                  "dkim=pass/4.b.c.d.e.f.g.h.i.w.example.com dkim=temperror/5.b.c.d.e.f.g.h.i.x.example.com";
+    settle(AT_END);
+    CHECK_EQ_INT(facts.n, 8 + 6 * 6);
+    given_words = "spf=pass/a.b.c.d.evil.example dkim=pass/a.b.c.com dkim=temperror/a.b.c.net";
+    load(REJECT);
+    settle(AT_END);
+    CHECK_EQ_INT(facts.n, 8);
+}
+
 static void give_exempt(struct pass *pass)
 {
     pass->outcome->auth.is_exempt = true;
@@ -553,6 +572,7 @@ static const struct test_case tests[] = {
     TEST(any_order_gives_the_same_verdict),
     TEST(any_deadline_gives_a_verdict),
     TEST(asks_before_others_are_done),
+    TEST(questions_are_bounded),
     TEST(exempt_clients_are_not_judged),
     TEST(replies_name_the_domain_and_what_failed),
     TEST(long_and_odd_names_make_short_replies),
