@@ -70,8 +70,7 @@ static void print_section(struct bytes *out, struct str section, struct str sett
 
     bytes_printf(out, "[%.*s]\n", STR_ARG(section));
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (str_eq(section, str_of(base[i].section)) && is_known(&base[i]) &&
-            !is_set(settings, section, str_of(base[i].key)))
+        if (str_eq(section, str_of(base[i].section)) && !is_set(settings, section, str_of(base[i].key)))
             bytes_printf(out, "%s = %s\n", base[i].key, base[i].value);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
