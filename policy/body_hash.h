@@ -26,6 +26,8 @@ struct body_canon {
     uint64_t length;     /* octets so far, those waiting left out */
     uint64_t next_limit; /* the length at which the next hash is taken */
     struct sha256 sha;
+    size_t staged_n;
+    char staged[256]; /* on its way into the hash */
 };
 
 /* The hash of the first `limit` octets of a canonical body: the form's own, stopped there. */
