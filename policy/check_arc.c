@@ -372,7 +372,7 @@ static void run(struct pass *pass)
     struct arc_fault fault;
     bool is_sound;
 
-    if (auth->is_exempt || pass->message == NULL || !pass->policy->arc.check)
+    if (auth->is_exempt || pass->message == NULL || pass->policy->arc.check == CHECK_NO)
         return;
     is_sound = arc_collect(pass->message->header, &chain, &fault);
     auth->arc.sets = chain.sets;
@@ -390,9 +390,11 @@ static void run(struct pass *pass)
 
 #define ARC(field) offsetof(struct policy, arc.field)
 
+static const char *const method_checks[] = { [CHECK_YES] = "yes", [CHECK_NO] = "no", NULL };
+
 /* clang-format off */
 static const struct option options[] = {
-    { .section = "arc", .key = "check", .type = OPTION_BOOL, .offset = ARC(check), .preset = "yes",
+    { .section = "arc", .key = "check", .type = OPTION_CHOICE, .offset = ARC(check), .preset = "yes", .choices = method_checks,
       .help = "no: chains are not looked at." },
     { .section = "arc", .key = "trusted_sealers", .type = OPTION_DOMAINS, .offset = ARC(trusted_sealers),
       .help = "Forwarders and mailing lists whose word is taken: when the newest seal of a valid chain is of one of these "

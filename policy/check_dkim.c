@@ -316,7 +316,7 @@ static void run(struct pass *pass)
     struct str rest = pass->message->header;
     struct header_field field;
 
-    if (auth->is_exempt || !pass->policy->dkim.check)
+    if (auth->is_exempt || pass->policy->dkim.check == CHECK_NO)
         return;
     while (header_next_anywhere(&rest, &field)) {
         struct judgement j = { .pass = pass, .field = &field };
@@ -337,9 +337,11 @@ static void run(struct pass *pass)
 
 #define DKIM(field) offsetof(struct policy, dkim.field)
 
+static const char *const method_checks[] = { [CHECK_YES] = "yes", [CHECK_NO] = "no", NULL };
+
 /* clang-format off */
 static const struct option options[] = {
-    { .section = "dkim", .key = "check", .type = OPTION_BOOL, .offset = DKIM(check), .preset = "yes",
+    { .section = "dkim", .key = "check", .type = OPTION_CHOICE, .offset = DKIM(check), .preset = "yes", .choices = method_checks,
       .help = "no: signatures are not looked at." },
     { .section = "dkim", .key = "signatures", .type = OPTION_NUMBER, .offset = DKIM(signatures), .preset = "5",
       .min = 1, .max = DKIM_SIGNATURES_MAX, .unit = "signatures",

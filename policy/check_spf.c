@@ -113,7 +113,7 @@ static void run(struct pass *pass)
     struct authentication *auth = &pass->outcome->auth;
     const char *reason = why_not(pass);
 
-    if (!pass->policy->spf.check)
+    if (pass->policy->spf.check == CHECK_NO)
         return;
     if (reason != NULL) {
         if (pass->stage != AT_DATA && (pass->stage != AT_RCPT || pass->policy->spf.fail == SPF_FAIL_REJECT))
@@ -204,9 +204,11 @@ static const char *const temperrors[] = { [TEMPERROR_TEMPFAIL] = "tempfail", [TE
 
 #define SPF(field) offsetof(struct policy, spf.field)
 
+static const char *const method_checks[] = { [CHECK_YES] = "yes", [CHECK_NO] = "no", NULL };
+
 /* clang-format off */
 static const struct option options[] = {
-    { .section = "spf", .key = "check", .type = OPTION_BOOL, .offset = SPF(check), .preset = "yes",
+    { .section = "spf", .key = "check", .type = OPTION_CHOICE, .offset = SPF(check), .preset = "yes", .choices = method_checks,
       .help = "no: SPF is not asked." },
     { .section = "spf", .key = "fail", .type = OPTION_CHOICE, .offset = SPF(fail), .preset = "without-dmarc",
       .choices = fails,

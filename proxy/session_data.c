@@ -22,10 +22,9 @@ static bool normalises(const struct session *s)
 static size_t signatures_wanted(const struct session *s)
 {
     const struct policy *policy = &s->env->config->policy;
+    const struct envelope who = { .client = s->peer.client, .is_authenticated = s->is_authenticated };
 
-    if (s->is_authenticated || network_list_holds(&policy->relay.networks, &s->peer.client.address))
-        return 0;
-    if (!policy->dkim.check && !policy->arc.check)
+    if (policy_is_exempt(policy, &who) || (policy->dkim.check == CHECK_NO && policy->arc.check == CHECK_NO))
         return 0;
     return (size_t)policy->dkim.signatures;
 }
