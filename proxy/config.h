@@ -66,7 +66,7 @@ struct limits {
     uint64_t recipients, transactions; /* per transaction; per session */
     uint64_t hops;
     uint64_t command_line;
-    uint64_t errors, junk; /* refused commands; commands that lead nowhere */
+    uint64_t errors, junk;  /* refused commands; commands that lead nowhere */
     uint64_t facts, passes; /* per transaction: questions and answers kept; rounds of questions */
 };
 
