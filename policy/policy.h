@@ -33,9 +33,6 @@ struct relay_policy {
     bool allow_percent;           /* '%', '!' or a quoted '@' in local parts (P-2) */
 };
 
-/* Whether a method is run at all; of one that is not nothing is said. What nobody has set is checked. */
-enum method_check { CHECK_YES, CHECK_NO };
-
 /* What becomes of a temporary error of an authentication method that a refusal could hang on (ORACLE P-8). */
 enum on_temperror { TEMPERROR_TEMPFAIL, TEMPERROR_RECORD };
 
@@ -49,7 +46,7 @@ enum on_spf_fail {
 };
 
 struct spf_policy {
-    int check;     /* enum method_check */
+    bool check;    /* no: the method is not run, and nothing is said about it */
     int fail;      /* enum on_spf_fail */
     int temperror; /* enum on_temperror */
     bool permerror_rejects;
@@ -59,14 +56,14 @@ struct spf_policy {
 };
 
 struct dkim_policy {
-    int check;           /* enum method_check */
+    bool check;          /* no: the method is not run, and nothing is said about it */
     uint64_t signatures; /* verified per message, at most DKIM_SIGNATURES_MAX */
     uint64_t min_bits;   /* of an RSA key, RFC 8301 3.2 */
     bool accept_partial; /* l= shorter than the body counts for DMARC */
 };
 
 struct arc_policy {
-    int check; /* enum method_check */
+    bool check; /* no: the method is not run, and nothing is said about it */
     struct domain_set trusted_sealers;
 };
 

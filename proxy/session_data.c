@@ -16,8 +16,9 @@ static bool is_streaming(const struct transaction *tx)
 static size_t signatures_wanted(const struct session *s)
 {
     const struct policy *policy = &s->env->config->policy;
+    const struct envelope who = { .client = s->peer.client, .is_authenticated = s->is_authenticated };
 
-    if (s->is_authenticated || network_list_holds(&policy->relay.networks, &s->peer.client.address))
+    if (policy_is_exempt(policy, &who) || (!policy->dkim.check && !policy->arc.check))
         return 0;
     return (size_t)policy->dkim.signatures;
 }

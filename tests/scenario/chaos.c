@@ -27,29 +27,57 @@ static unsigned next(struct story *s)
 #define CERTIFICATE \
     "[certificate main] chain = tests/scenario/words.txt\n[certificate main] key = tests/scenario/words.txt\n"
 
+#define AUTHENTICATION \
+    "[author] strict = yes\n[spf] check = yes\n[dkim] check = yes\n[arc] check = yes\n" \
+    "[dmarc] mode = enforce\n[dmarc] quarantine = redirect\n[dmarc] quarantine_mailbox = jail@local.example\n"
+
 static const struct variant {
     const char *ini;
     const char *offers;
     bool normalises;
+    bool authenticates; /* with the zone below */
 } variants[] = {
-    { "", "PIPELINING\nSIZE 20000000\n8BITMIME\nSMTPUTF8\nDSN", false },
-    { "[limits] hold = 0\n", "PIPELINING\n8BITMIME", false },
-    { "[limits] hold = 0\n[limits] message_size = 65536\n", "8BITMIME\nCHUNKING\nBINARYMIME", false },
-    { "[listen mx] tls = starttls\n[listen mx] auth = yes\n" CERTIFICATE, "PIPELINING\nAUTH PLAIN LOGIN", false },
-    { "[listen mx] tls = implicit\n[listen mx] auth = yes\n" CERTIFICATE, "AUTH PLAIN LOGIN\nDSN", false },
-    { "[framing] mode = normalise\n", "PIPELINING\nSMTPUTF8", true },
-    { "[backend] servers = 10.0.0.1:25, 10.0.0.2:25\n[backend] client_info = xclient\n[limits] errors = 3\n", "",
+    { "", "PIPELINING\nSIZE 20000000\n8BITMIME\nSMTPUTF8\nDSN", false, false },
+    { "[limits] hold = 0\n", "PIPELINING\n8BITMIME", false, false },
+    { "[limits] hold = 0\n[limits] message_size = 65536\n", "8BITMIME\nCHUNKING\nBINARYMIME", false, false },
+    { "[listen mx] tls = starttls\n[listen mx] auth = yes\n" CERTIFICATE, "PIPELINING\nAUTH PLAIN LOGIN", false,
       false },
-    { "[backend] tls = required\n[backend] client_info = proxy-v2\n[limits] header_size = 16384\n", "STARTTLS", false },
+    { "[listen mx] tls = implicit\n[listen mx] auth = yes\n" CERTIFICATE, "AUTH PLAIN LOGIN\nDSN", false, false },
+    { "[framing] mode = normalise\n", "PIPELINING\nSMTPUTF8", true, false },
+    { "[backend] servers = 10.0.0.1:25, 10.0.0.2:25\n[backend] client_info = xclient\n[limits] errors = 3\n", "", false,
+      false },
+    { "[backend] tls = required\n[backend] client_info = proxy-v2\n[limits] header_size = 16384\n", "STARTTLS", false,
+      false },
     { "[route other.example] servers = 10.0.0.9:25\n[relay] domains = local.example other.example\n", "PIPELINING",
-      false },
+      false, false },
+    { AUTHENTICATION, "PIPELINING\nSIZE 20000000\n8BITMIME\nSMTPUTF8\nDSN", false, true },
+    { AUTHENTICATION "[limits] hold = 0\n", "PIPELINING\n8BITMIME\nCHUNKING\nBINARYMIME", false, true },
+    { AUTHENTICATION "[spf] fail = reject\n[dmarc] mode = monitor\n", "", false, true },
 };
+
+/* slow.example answers when the story says so. */
+static const char *const zone[] = {
+    "sender.example TXT \"v=spf1 ip4:198.51.100.1 include:slow.example -all\"",
+    "_dmarc.sender.example TXT \"v=DMARC1; p=quarantine\"",
+    "k1._domainkey.sender.example TXT \"v=DKIM1; k=ed25519; p=zWO0rF356opWnRr3M9FDiqf8bA2X7NoF6WV8XsaAT9E=\"",
+    "_dmarc.b.example TXT \"v=DMARC1; p=reject\"",
+};
+
+static void set_up_dns(struct world *w)
+{
+    for (size_t i = 0; i < sizeof zone / sizeof *zone; i++)
+        dns_add(&w->dns, str_of(zone[i]));
+    dns_silence(&w->dns, STR("slow.example"));
+    snprintf(w->rules.quarantine, sizeof w->rules.quarantine, "jail@local.example");
+}
 
 static void set_up(struct world *w, unsigned choice)
 {
     const struct variant *v = &variants[choice % (sizeof variants / sizeof *variants)];
 
     bytes_put(&w->setting.ini, str_of(v->ini));
+    if (v->authenticates)
+        set_up_dns(w);
     if (v->offers[0] != '\0')
         bytes_printf(&w->setting.offers, "mx.local.example\n%s", v->offers);
     w->rules.normalises = v->normalises;
@@ -101,6 +129,8 @@ static const char *const north_words[] = {
     "EHLO client.example\r\nMAIL FROM:<alice@sender.example>\r\n",
     "MAIL FROM:<alice@sender.example>\r\nRCPT TO:<bob@local.example>\r\nDATA\r\n",
     "RSET\r\nMAIL FROM:<alice@sender.example>\r\nRCPT TO:<bob@local.example>\r\nRCPT TO:<carol@local.example>\r\n",
+    "From: Alice <alice@sender.example>\r\n\r\n",
+    "From: a@b.example\r\n\r\ntext\r\n.\r\n",
 };
 
 static const char *const south_words[] = {
@@ -272,13 +302,54 @@ static void whole_message(struct story *s)
     world_send(s->w, &s->w->north, STR("Subject: hello\r\n\r\nHi.\r\n.\r\n"));
 }
 
+#define SIGNED \
+    "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=sender.example; s=k1; h=from:to:subject;" \
+    " bh=kmjWRdQb+kpvA4ZSXI9Gm/RUAw0QJguOg7YOVst7P7Q=; b=mK6u6AZStSBdNjKBBcnjbtFABdFZoYGlKlzkIJ+FbC+s9hcZR7N1mfPG3mrH" \
+    "dzWq/Q6/M1eA0Bxd3MFCdT8eCw==\r\nFrom: Alice <alice@sender.example>\r\nTo: bob@local.example\r\nSubject: " \
+    "signed\r\n\r\n"
+
+static void signed_header(struct story *s)
+{
+    world_send(s->w, &s->w->north, STR(SIGNED));
+}
+
+static void signed_message(struct story *s)
+{
+    world_send(s->w, &s->w->north, next(s) % 2 == 0 ? STR(SIGNED "Hi Bob.\r\n.\r\n") : STR(SIGNED "Hi Eve.\r\n.\r\n"));
+}
+
+/* Answers what is asked first and was not answered yet. */
+static void dns_says(struct story *s)
+{
+    static const struct str texts[] = { STR_INIT("v=spf1 +all"), STR_INIT("v=spf1 -all"),
+                                        STR_INIT("v=spf1 include:slow.example include:sender.example"),
+                                        STR_INIT("v=DMARC1; p=reject") };
+    unsigned choice = next(s);
+    const struct facts *facts = s->w->session != NULL ? session_facts(s->w->session) : NULL;
+    struct str text = texts[choice % (sizeof texts / sizeof *texts)];
+    struct dns_record r = { .state = choice < 200   ? FACT_OK
+                                     : choice < 230 ? FACT_TEMP
+                                                    : FACT_NXDOMAIN,
+                            .value = &text,
+                            .n = choice < 200 };
+
+    for (size_t i = 0; facts != NULL && i < facts->n; i++) {
+        if (facts->fact[i].state != FACT_UNKNOWN)
+            continue;
+        r.q = facts->fact[i].q;
+        world_answer(s->w, &r);
+        return;
+    }
+}
+
 /* Sensible things stand more than once. */
 static void (*const acts[])(struct story *) = {
-    north_says,      north_says,    north_says,    north_says,        north_says,        north_says,  south_answers,
-    south_answers,   south_answers, south_answers, south_answers_all, south_answers_all, south_says,  south_says,
-    north_raw,       south_raw,     north_floods,  connection_made,   south_breaks,      south_ends,  north_breaks,
-    north_ends,      tls_done,      tls_done,      time_passes,       south_reads,       north_reads, stop,
-    another_session, whole_message, whole_message, whole_message,
+    north_says,      north_says,    north_says,    north_says,        north_says,        north_says,     south_answers,
+    south_answers,   south_answers, south_answers, south_answers_all, south_answers_all, south_says,     south_says,
+    north_raw,       south_raw,     north_floods,  connection_made,   south_breaks,      south_ends,     north_breaks,
+    north_ends,      tls_done,      tls_done,      time_passes,       south_reads,       north_reads,    stop,
+    another_session, whole_message, whole_message, whole_message,     signed_header,     signed_message, signed_message,
+    dns_says,        dns_says,      dns_says,
 };
 
 static const char *judge(const struct world *w)

@@ -34,23 +34,6 @@ static const struct base_value {
     { "dmarc", "mode", "off" },
 };
 
-/* A section of a check may not have this key (yet). */
-static bool is_known(const struct base_value *value)
-{
-    bool is_check = false;
-
-    for (size_t i = 0; i < policy_checks_n; i++) {
-        const struct check *check = policy_checks[i];
-
-        is_check = is_check || strcmp(check->name, value->section) == 0;
-        for (size_t k = 0; k < check->options_n; k++)
-            if (strcmp(check->options[k].section, value->section) == 0 &&
-                strcmp(check->options[k].key, value->key) == 0)
-                return true;
-    }
-    return !is_check;
-}
-
 /* Takes "[section] key = value" apart. */
 static bool cut_setting(struct str line, struct str *section, struct str *key, struct str *value)
 {
@@ -87,8 +70,7 @@ static void print_section(struct bytes *out, struct str section, struct str sett
 
     bytes_printf(out, "[%.*s]\n", STR_ARG(section));
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (str_eq(section, str_of(base[i].section)) && is_known(&base[i]) &&
-            !is_set(settings, section, str_of(base[i].key)))
+        if (str_eq(section, str_of(base[i].section)) && !is_set(settings, section, str_of(base[i].key)))
             bytes_printf(out, "%s = %s\n", base[i].key, base[i].value);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
@@ -116,7 +98,7 @@ static void print_ini(struct bytes *ini, struct str settings)
     struct str rest = settings;
 
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
-        if (is_known(&base[i]) && !is_listed(ini, str_of(base[i].section)))
+        if (!is_listed(ini, str_of(base[i].section)))
             print_section(ini, str_of(base[i].section), settings);
     while (rest.n > 0) {
         size_t n = str_find(rest, '\n');
