@@ -15,9 +15,11 @@ BAD_NEWS = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|LeakSanitiz
 DEFAULTS = {
     "server": {"hostname": "mx.local.example", "workers": 2},
     "relay": {"domains": "local.example"},
-    "author": {"strict": "no"},     # most tests are not about authors, and their messages have none
     "timeouts": {"probe": "3600s", "drain": "10s"},
 }
+# Of tests that bring no DNS: they are not about authentication, and their messages have no author.
+QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
+         "dmarc": {"mode": "off"}}
 
 _binary = None
 
@@ -136,20 +138,20 @@ class Sink(Process):
 
 class Gateway(Process):
     """`postern run`. `sections` is laid over the defaults: {"limits": {"errors": 3}}; a section or key that is None goes
-    away. The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS). `wrapper`: a command that
+    away. Without a section "dns" authentication is off. The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS). `wrapper`: a command that
     becomes the gateway, such as prlimit(1)."""
 
     def __init__(self, backend=None, sections=None, as_root=False, env=None, start=True, wrapper=()):
         self.smtp, self.smtps = fresh_endpoint(), fresh_endpoint()
         self.ini = fresh_folder("ini") / "postern.ini"
-        self.sections = self._standard(backend)
+        self.sections = self._standard(backend, quiet="dns" not in (sections or {}))
         self.change(sections or {})
         self.as_root, self.env, self.wrapper = as_root, env, list(wrapper)
         if start:
             self.start()
 
-    def _standard(self, backend):
-        standard = {name: dict(keys) for name, keys in DEFAULTS.items()}
+    def _standard(self, backend, quiet):
+        standard = {name: dict(keys) for name, keys in {**DEFAULTS, **(QUIET if quiet else {})}.items()}
         standard["listen smtp"] = {"address": text(self.smtp)}
         standard["listen smtps"] = {"address": text(self.smtps), "tls": "implicit"}
         standard["certificate main"] = certificate().keys
