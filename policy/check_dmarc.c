@@ -46,7 +46,7 @@ static struct claim claim_and(struct claim a, struct claim b)
 /* A domain that SPF or DKIM may have authenticated (RFC 9989 4.3). */
 struct identifier {
     struct str domain;
-    bool is_spf;
+    const struct dkim_result *dkim; /* NULL: of SPF */
     struct claim authentic, aligned;
 };
 
@@ -96,19 +96,19 @@ static struct claim dkim_claim(const struct judging *j, const struct dkim_result
     return claim;
 }
 
-static void add_identifier(struct judging *j, struct str domain, bool is_spf, struct claim authentic)
+static void add_identifier(struct judging *j, struct str domain, const struct dkim_result *dkim, struct claim authentic)
 {
     if (authentic.best > NO && domain.n > 0)
-        j->identifier[j->n++] = (struct identifier){ domain, is_spf, authentic, both(NO) };
+        j->identifier[j->n++] = (struct identifier){ domain, dkim, authentic, both(NO) };
 }
 
 static void gather(struct judging *j)
 {
     const struct spf_result *spf = spf_identity(j);
 
-    add_identifier(j, spf->domain, true, both(certainty_of(spf->result)));
+    add_identifier(j, spf->domain, NULL, both(certainty_of(spf->result)));
     for (size_t i = 0; i < j->auth->dkim_n; i++)
-        add_identifier(j, j->auth->dkim[i].domain, false, dkim_claim(j, &j->auth->dkim[i]));
+        add_identifier(j, j->auth->dkim[i].domain, &j->auth->dkim[i], dkim_claim(j, &j->auth->dkim[i]));
 }
 
 static bool is_waiting(const struct judging *j)
@@ -184,7 +184,8 @@ static enum certainty alignment(struct judging *j, const struct identifier *id)
 
     if (j->record == NULL)
         return alignment_unread(j, id);
-    answer = dmarc_aligned(j->pass, &j->walk, id->is_spf ? j->record->strict_spf : j->record->strict_dkim, id->domain);
+    answer =
+        dmarc_aligned(j->pass, &j->walk, id->dkim == NULL ? j->record->strict_spf : j->record->strict_dkim, id->domain);
     return certainty_of_answer(answer);
 }
 
@@ -204,7 +205,7 @@ static void align(struct judging *j)
 static bool is_aligned(const struct judging *j, bool is_spf)
 {
     for (size_t i = 0; i < j->n; i++)
-        if (j->identifier[i].is_spf == is_spf && j->identifier[i].aligned.now == YES)
+        if ((j->identifier[i].dkim == NULL) == is_spf && j->identifier[i].aligned.now == YES)
             return true;
     return false;
 }
@@ -310,29 +311,47 @@ static const char *word_of(enum auth_result result)
     return result == AUTH_ABSENT ? "none" : auth_result_name(result);
 }
 
-/* The signature that came nearest: the first pass, else the first one. */
-static const struct dkim_result *telling_signature(const struct authentication *auth)
+/* How far the domain of SPF (NULL) or of a signature is known to be the author's. */
+static enum certainty certainty_aligned(const struct judging *j, const struct dkim_result *dkim)
 {
-    for (size_t i = 0; i < auth->dkim_n; i++)
-        if (auth->dkim[i].result == AUTH_PASS)
-            return &auth->dkim[i];
-    return auth->dkim_n > 0 ? &auth->dkim[0] : NULL;
+    for (size_t i = 0; i < j->n; i++)
+        if (j->identifier[i].dkim == dkim)
+            return j->identifier[i].aligned.now;
+    return NO;
 }
 
-static const char *unaligned(enum auth_result result)
+/* The signature that came nearest: the first aligned one, else the first pass, else the first of all. */
+static const struct dkim_result *telling_signature(const struct judging *j)
 {
-    return result == AUTH_PASS ? " (not aligned)" : "";
+    const struct authentication *auth = j->auth;
+    const struct dkim_result *pass = NULL;
+
+    for (size_t i = 0; i < auth->dkim_n; i++) {
+        if (auth->dkim[i].result != AUTH_PASS)
+            continue;
+        if (certainty_aligned(j, &auth->dkim[i]) == YES)
+            return &auth->dkim[i];
+        pass = pass != NULL ? pass : &auth->dkim[i];
+    }
+    return pass != NULL || auth->dkim_n == 0 ? pass : &auth->dkim[0];
+}
+
+static const char *unaligned(const struct judging *j, enum auth_result result, const struct dkim_result *dkim)
+{
+    static const char *const words[] = { [NO] = " (not aligned)", [MAYBE] = " (alignment unknown)", [YES] = "" };
+
+    return result == AUTH_PASS ? words[certainty_aligned(j, dkim)] : "";
 }
 
 /* "SPF fail, DKIM pass (not aligned)" */
 static struct str found(struct judging *j)
 {
-    const struct dkim_result *dkim = telling_signature(j->auth);
+    const struct dkim_result *dkim = telling_signature(j);
     enum auth_result spf = spf_identity(j)->result, signature = dkim != NULL ? dkim->result : AUTH_NONE;
     bool is_partial = dkim != NULL && signature == AUTH_PASS && dkim->is_partial;
 
-    return arena_printf(j->pass->arena, "SPF %s%s, DKIM %s%s", word_of(spf), unaligned(spf), word_of(signature),
-                        is_partial ? " (of a part of the body)" : unaligned(signature));
+    return arena_printf(j->pass->arena, "SPF %s%s, DKIM %s%s", word_of(spf), unaligned(j, spf, NULL),
+                        word_of(signature), is_partial ? " (of a part of the body)" : unaligned(j, signature, dkim));
 }
 
 /* ---- what becomes of it ---- */
@@ -437,16 +456,29 @@ static enum dmarc_mode mode_for(const struct dmarc_policy *wish, struct str auth
     return domain_set_holds(&wish->off_domains, author) ? DMARC_OFF : (enum dmarc_mode)wish->mode;
 }
 
+/* "policy reject at example.org in test mode; ", where there is one. */
+static struct str describe_policy(struct judging *j)
+{
+    const struct dmarc_result *r = j->result;
+    struct str place = shown(j, r->policy_domain);
+
+    if (r->policy[0] == '\0')
+        return STR("");
+    return arena_printf(j->pass->arena, "policy %s at %.*s%s; ", r->policy, STR_ARG(place),
+                        r->is_testing ? " in test mode" : "");
+}
+
+/* "example.org: policy reject at example.org; SPF fail, DKIM none; would reject, overridden: monitor" */
 static void describe(struct judging *j)
 {
     const struct dmarc_result *r = j->result;
-    struct str domain = shown(j, r->domain), place = shown(j, r->policy_domain);
+    struct str domain = shown(j, r->domain), policy = describe_policy(j);
+    struct str reason = r->result == AUTH_PENDING ? STR("waiting for answers") : r->reason;
     bool is_overridden = r->override[0] != '\0';
-    struct str detail = arena_printf(
-        j->pass->arena, "%.*s: policy %s at %.*s%s; %.*s%s%s%s%s", STR_ARG(domain),
-        r->policy[0] != '\0' ? r->policy : "unknown", STR_ARG(place), r->is_testing ? " in test mode" : "",
-        STR_ARG(r->reason), is_overridden ? "; would " : "", is_overridden ? dmarc_consequence(j->wish, r) : "",
-        is_overridden ? ", overridden: " : "", r->override);
+    struct str detail =
+        arena_printf(j->pass->arena, "%.*s: %.*s%.*s%s%s%s%s", STR_ARG(domain), STR_ARG(policy), STR_ARG(reason),
+                     is_overridden ? "; would " : "", is_overridden ? dmarc_consequence(j->wish, r) : "",
+                     is_overridden ? ", overridden: " : "", r->override);
 
     pass_find(j->pass, &check_dmarc, auth_result_name(r->result), detail.p != NULL ? detail : STR("(no room)"));
 }

@@ -532,18 +532,40 @@ static void long_and_odd_names_make_short_replies(void)
     check_reply();
 }
 
-static void monitor_says_what_would_have_happened(void)
+/* What the trace says, in full. */
+static void findings_read_as_sentences(void)
 {
-    struct str detail;
+    static const struct {
+        const char *says, *zone, *found, *wishes, *detail;
+    } sentences[] = {
+        { "monitor says what would have happened", REJECT, "spf=fail/example.com", "monitor",
+          "example.com: policy reject at example.com; SPF fail, DKIM none; would reject, overridden: monitor" },
+        { "a pass by SPF is aligned", REJECT, "spf=pass/example.com", NULL,
+          "example.com: policy reject at example.com; SPF pass, DKIM none" },
+        { "by DKIM beside an SPF of others", REJECT, "spf=pass/evil.example dkim=pass/example.com", NULL,
+          "example.com: policy reject at example.com; SPF pass (not aligned), DKIM pass" },
+        { "the aligned signature is the one to tell of", REJECT, "dkim=pass/evil.example dkim=pass/example.com", NULL,
+          "example.com: policy reject at example.com; SPF none, DKIM pass" },
+        { "nobody aligned", REJECT, "spf=pass/evil.example dkim=fail/example.com dkim=pass/evil.example", NULL,
+          "example.com: policy reject at example.com; SPF pass (not aligned), DKIM pass (not aligned)" },
+        { "without a record", "TXT _dmarc.example.com NODATA\nTXT _dmarc.com NODATA\n", "spf=pass/example.com", NULL,
+          "example.com: no DMARC record" },
+        { "without an answer", "* TEMP\n", "spf=none/example.com", NULL,
+          "example.com: no answer to the question for the DMARC record" },
+    };
 
-    set_up("monitor");
-    load(REJECT);
-    given_author = "example.com";
-    given_words = "spf=fail/example.com";
-    settle(AT_END);
-    detail = outcome.finding[outcome.findings - 1].detail;
-    CHECK_EQ_STR(detail.p, detail.n,
-                 "example.com: policy reject at example.com; SPF fail, DKIM none; would reject, overridden: monitor");
+    for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++) {
+        struct str detail;
+
+        CHECK_ROW(sentences[i].says);
+        set_up(sentences[i].wishes);
+        load(sentences[i].zone);
+        given_author = "example.com";
+        given_words = sentences[i].found;
+        settle(AT_END);
+        detail = outcome.finding[outcome.findings - 1].detail;
+        CHECK_EQ_STR(detail.p, detail.n, sentences[i].detail);
+    }
 }
 
 /* Without memory nothing passes that would not. */
@@ -576,7 +598,7 @@ static const struct test_case tests[] = {
     TEST(exempt_clients_are_not_judged),
     TEST(replies_name_the_domain_and_what_failed),
     TEST(long_and_odd_names_make_short_replies),
-    TEST(monitor_says_what_would_have_happened),
+    TEST(findings_read_as_sentences),
     TEST(a_full_arena_refuses_all_the_same),
 };
 TEST_MAIN(tests)
