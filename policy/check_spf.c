@@ -76,14 +76,20 @@ static void check_mail_from(struct pass *pass, struct spf_result *out)
         check_host(pass, "mailfrom", path->unquoted, domain_canonical(path->domain, room), out);
 }
 
-static void find(struct pass *pass, const struct spf_result *result)
+/* "mailfrom example.org: include:_spf.example.net". Neither is there when a domain has no record. */
+static struct str describe(struct pass *pass, const struct spf_result *result)
 {
     struct str what = result->reason.n > 0 ? result->reason : result->mechanism;
+    bool is_named = result->domain.n > 0;
 
-    if (result->result == AUTH_ABSENT || result->result == AUTH_PENDING)
-        return;
-    pass_find(pass, &check_spf, auth_result_name(result->result),
-              arena_printf(pass->arena, "%s %.*s: %.*s", result->identity, STR_ARG(result->domain), STR_ARG(what)));
+    return arena_printf(pass->arena, "%s%s%.*s%s%.*s", result->identity, is_named ? " " : "", STR_ARG(result->domain),
+                        what.n > 0 ? ": " : "", STR_ARG(what));
+}
+
+static void find(struct pass *pass, const struct spf_result *result)
+{
+    if (result->result != AUTH_ABSENT && result->result != AUTH_PENDING)
+        pass_find(pass, &check_spf, auth_result_name(result->result), describe(pass, result));
 }
 
 /* RFC 5321 4.5.1, ORACLE P-10: the postmaster hears everybody. */
@@ -153,10 +159,9 @@ static struct str shown(struct str domain)
 
 static struct str why(struct pass *pass, const struct spf_result *result)
 {
-    struct str what = result->reason.n > 0 ? result->reason : result->mechanism;
+    struct str what = describe(pass, result);
 
-    return arena_printf(pass->arena, "%s: %s %.*s: %.*s", auth_result_name(result->result), result->identity,
-                        STR_ARG(result->domain), STR_ARG(what));
+    return arena_printf(pass->arena, "%s: %.*s", auth_result_name(result->result), STR_ARG(what));
 }
 
 /* RFC 7208 6.2: what somebody else wrote is said to be theirs. */

@@ -550,7 +550,7 @@ static void findings_read_as_sentences(void)
           "example.com: policy reject at example.com; SPF pass (not aligned), DKIM pass (not aligned)" },
         { "without a record", "TXT _dmarc.example.com NODATA\nTXT _dmarc.com NODATA\n", "spf=pass/example.com", NULL,
           "example.com: no DMARC record" },
-        { "without an answer", "* TEMP\n", "spf=none/example.com", NULL,
+        { "without an answer", "TXT _dmarc.example.com TEMP\nTXT _dmarc.com NODATA\n", "spf=none/example.com", NULL,
           "example.com: no answer to the question for the DMARC record" },
     };
 

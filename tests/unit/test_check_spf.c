@@ -107,6 +107,16 @@ static void check_reply(int code, const char *enhanced)
         CHECK(verdict->text.p[i] >= ' ' && verdict->text.p[i] <= '~');
 }
 
+/* No colon with nothing behind it. */
+static void check_findings_end_well(void)
+{
+    for (size_t i = 0; i < outcome.findings; i++) {
+        struct str detail = outcome.finding[i].detail;
+
+        CHECK(detail.n == 0 || (detail.p[detail.n - 1] != ' ' && detail.p[detail.n - 1] != ':'));
+    }
+}
+
 /* ---- what is found out ---- */
 
 /* clang-format off */
@@ -162,6 +172,7 @@ static void helo_and_mail_from_are_evaluated(void)
         CHECK_EQ_STR(mail_from->domain.p, mail_from->domain.n, identities[i].domain);
         CHECK_EQ_STR(mail_from->sender.p, mail_from->sender.n, identities[i].sender);
         CHECK(outcome.findings > 0);
+        check_findings_end_well();
         check_reply(0, "");
     }
 }
