@@ -81,8 +81,7 @@ struct connection {
     uint64_t timer_at; /* ms, when it goes off; UINT64_MAX: not running */
     uint64_t number;   /* what the resolver knows it by */
     struct connection *same_chain;
-    uint64_t *asked; /* its questions the resolver has: their hashes; NULL before the first */
-    size_t asked_n;
+    size_t asked;     /* its questions that the resolver has, also those of transactions that are over */
     bool is_answered; /* in the worker's list */
     TAILQ_ENTRY(connection) place_answered;
 };

@@ -132,59 +132,11 @@ void lookups_forget(struct connection *c)
         place = &(*place)->same_chain;
     *place = c->same_chain;
     unmark(c);
-    if (c->worker->resolver != NULL && c->asked_n > 0)
+    if (c->worker->resolver != NULL && c->asked > 0)
         resolver_forget(c->worker->resolver, c->number);
-    free(c->asked);
 }
 
 /* ---- questions ---- */
-
-/* FNV-1a. Two questions with one hash are asked one after the other, which harms nobody but who made them. */
-static uint64_t hash_of(struct question q)
-{
-    uint64_t hash = 0xcbf29ce484222325U ^ (uint64_t)q.kind;
-
-    for (size_t i = 0; i < q.key.n; i++)
-        hash = (hash ^ (unsigned char)q.key.p[i]) * 0x100000001b3U;
-    return hash;
-}
-
-/* Its place among those under way; asked_n when it is none of them. */
-static size_t place_of(const struct connection *c, uint64_t hash)
-{
-    size_t i = 0;
-
-    while (i < c->asked_n && c->asked[i] != hash)
-        i++;
-    return i;
-}
-
-static uint64_t share(const struct connection *c)
-{
-    return c->worker->start->dns->in_flight_session;
-}
-
-static bool has_room(struct connection *c)
-{
-    if (c->asked == NULL)
-        c->asked = calloc((size_t)share(c), sizeof *c->asked);
-    return c->asked != NULL;
-}
-
-/* False when there will be no answer. */
-static bool hand_over(struct connection *c, struct question q)
-{
-    uint64_t hash = hash_of(q);
-
-    if (!resolver_is_for(q.kind) || c->worker->resolver == NULL || !has_room(c))
-        return false;
-    if (c->asked_n == share(c) || place_of(c, hash) < c->asked_n)
-        return true;
-    if (!resolver_ask(c->worker->resolver, c->number, q))
-        return false;
-    c->asked[c->asked_n++] = hash;
-    return true;
-}
 
 static void mark(struct connection *c)
 {
@@ -193,15 +145,18 @@ static void mark(struct connection *c)
     c->is_answered = true;
 }
 
-/* What nobody can tell reads TEMP. At most FACTS_ROOM_MAX facts times its share of queries are compared. */
-static void hand_over_unknown(struct connection *c, struct facts *facts)
+/* As many of the session's questions as its share of queries has room for. What nobody can tell reads TEMP. */
+static void hand_over(struct connection *c)
 {
-    for (size_t i = 0; i < facts->n; i++) {
-        struct question q = facts->fact[i].q;
+    struct resolver *resolver = c->worker->resolver;
+    struct question q;
 
-        if (facts->fact[i].state != FACT_UNKNOWN || hand_over(c, q))
+    while (c->asked < c->worker->start->dns->in_flight_session && session_next_question(c->session, &q)) {
+        if (resolver != NULL && resolver_ask(resolver, c->number, q)) {
+            c->asked++;
             continue;
-        facts_answer(facts, q, FACT_TEMP, NULL, 0);
+        }
+        facts_answer(session_facts(c->session), q, FACT_TEMP, NULL, 0);
         mark(c);
     }
 }
@@ -212,13 +167,10 @@ static void deliver(struct worker *w, const struct resolver_answer *answer)
     struct connection *c = find(w, answer->asker);
     struct facts *facts;
     const struct fact *fact;
-    size_t place;
 
     if (c == NULL || c->session == NULL)
         return;
-    place = place_of(c, hash_of(answer->question));
-    if (place < c->asked_n)
-        c->asked[place] = c->asked[--c->asked_n];
+    c->asked--;
     mark(c);
     facts = session_facts(c->session);
     fact = facts != NULL ? facts_find(facts, answer->question) : NULL;
@@ -236,14 +188,11 @@ static void collect(struct worker *w)
 
 bool lookups_ask(struct connection *c)
 {
-    struct facts *facts = session_facts(c->session);
-    bool is_answered = facts == NULL || c->is_answered;
+    bool is_answered = c->is_answered;
 
-    if (facts == NULL)
-        return is_answered;
     do { /* an answer that was known makes room for the next question */
         unmark(c);
-        hand_over_unknown(c, facts);
+        hand_over(c);
         if (c->worker->resolver != NULL)
             collect(c->worker);
         is_answered = is_answered || c->is_answered;

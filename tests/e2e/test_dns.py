@@ -414,6 +414,21 @@ class Asking(Story):
             client.reset()
         self.assertEqual([clients[19].reply().code, clients[19].reply().code], [250, 550])
 
+    def test_a_transaction_hears_what_the_one_before_asked(self):
+        """Whatever share of the queries the one before still has under way."""
+        for share in 1, 16:
+            with self.subTest(in_flight_session=share):
+                server, gateway = self.asking({"sender.example": dns.late(1.5, SPF)}, timeout="5s", in_flight_session=share)
+                gateway.change({"timeouts": {"verdict": "1s"}})
+                gateway.reload()
+                client = self.greeted(gateway.smtp)
+                client.ask("MAIL FROM:<a@sender.example>")
+                self.assertEqual(client.ask("RCPT TO:<v@local.example>").code, 451)
+                client.ask("RSET")
+                client.ask("MAIL FROM:<a@sender.example>")
+                self.assertEqual(client.ask("RCPT TO:<v@local.example>").code, 550)
+                self.assertEqual(server.count("sender.example"), 1)
+
     def test_a_stop_while_a_sender_is_looked_up(self):
         server, gateway = self.asking({"sender.example": dns.DROP}, timeout="10s")
         gateway.change({"timeouts": {"drain": "1s"}})
