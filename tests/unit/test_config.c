@@ -65,7 +65,7 @@ struct error_row {
 static const struct error_row error_rows[] = {
     { "good", BASE, "" },
     { "unknown section", BASE "[limit]\nx = 1\n", "f:10: unknown section \"limit\"; did you mean \"limits\"?\n" },
-    { "nothing like any section", BASE "[frobnicate]\n", "f:10: unknown section \"frobnicate\"\n" },
+    { "nothing like any section", BASE "[frobnicate]\n", "f:10: unknown section \"frobnicate\"; 'postern check --defaults' lists them\n" },
     { "unknown key", BASE "domain = x\n", "f:10: [relay]: unknown key \"domain\"; did you mean \"domains\"?\n" },
     { "swapped letters", BASE "[limits]\nmemroy = 1M\n", "f:11: [limits]: unknown key \"memroy\"; did you mean \"memory\"?\n" },
     { "key before any section", "x = 1\n" BASE, "f:1: \"x\": a key before the first [section]\n" },
