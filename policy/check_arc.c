@@ -400,7 +400,7 @@ static const struct option options[] = {
       .help = "no: chains are not verified, and nothing is said about them." },
     { .section = "arc", .key = "trusted_sealers", .type = OPTION_DOMAINS, .offset = ARC(trusted_sealers),
       .help = "Forwarders and mailing lists whose word is taken: when the newest seal of a valid chain is of one of these "
-              "domains and says that the message passed DMARC there, a DMARC fail here is not acted on. "
+              "domains and says that the message passed DMARC there, a DMARC fail here is not acted on (override=arc). "
               "*.example.org stands for every name below example.org, but not for example.org itself." },
 };
 /* clang-format on */

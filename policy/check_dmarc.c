@@ -559,8 +559,9 @@ static const char *const temperrors[] = { "tempfail", "record", NULL };
 static const struct option options[] = {
     { .section = "dmarc", .key = "mode", .type = OPTION_CHOICE, .offset = DMARC(mode), .preset = "enforce",
       .choices = modes,
-      .help = "What DMARC may do to mail of author domains not listed below. monitor: find out, record what would have "
-              "happened, and accept. off: do not even ask." },
+      .help = "What is done with mail that fails, whose author domain is not listed below. enforce: what that domain asks "
+              "for, refuse (550 5.7.26) or quarantine. monitor: accept it, and tell in the message and the log what would "
+              "have happened (override=monitor). off: DMARC is not even asked." },
     { .section = "dmarc", .key = "enforce_domains", .type = OPTION_DOMAINS, .offset = DMARC(enforce_domains),
       .help = "Author domains (of the From field) for which mode is enforce. An author domain in several of these lists "
               "is enforced before it is monitored, and monitored before it is off." },
@@ -570,8 +571,9 @@ static const struct option options[] = {
       .help = "Author domains for which mode is off." },
     { .section = "dmarc", .key = "quarantine", .type = OPTION_CHOICE, .offset = DMARC(quarantine), .preset = "tag",
       .choices = quarantines,
-      .help = "Mail that fails and whose author domain asks for quarantine: tag delivers it with X-Postern-Verdict, "
-              "redirect to quarantine_mailbox instead of its recipients, reject refuses it." },
+      .help = "Mail that fails and whose author domain asks for quarantine: tag delivers it with the field "
+              "X-Postern-Verdict: quarantine, for the mail server to sort by; redirect sends it to quarantine_mailbox "
+              "instead of its recipients; reject refuses it." },
     { .section = "dmarc", .key = "quarantine_mailbox", .type = OPTION_TEXT, .offset = DMARC(quarantine_mailbox),
       .help = "The address that gets quarantined mail; needed for quarantine = redirect." },
     { .section = "dmarc", .key = "temperror", .type = OPTION_CHOICE, .offset = DMARC(temperror), .preset = "tempfail",
@@ -579,11 +581,11 @@ static const struct option options[] = {
       .help = "When DNS gives no answer and mail might have to be refused: tempfail answers 451, so that the sender "
               "tries again; record accepts it and writes temperror into the results." },
     { .section = "dmarc", .key = "forwarders", .type = OPTION_NETWORKS, .offset = DMARC(forwarders),
-      .help = "Clients in these networks forward mail for our users: what fails behind them is recorded and "
-              "accepted." },
+      .help = "Clients in these networks forward mail for our users: what they bring and fails is accepted all the same "
+              "(override=forwarder)." },
     { .section = "dmarc", .key = "lists", .type = OPTION_DOMAINS, .offset = DMARC(lists),
       .help = "Domains of mailing lists: mail that fails is accepted when SPF (MAIL FROM) or DKIM shows that it came "
-              "from one of them." },
+              "from one of them (override=list)." },
 };
 /* clang-format on */
 

@@ -215,13 +215,14 @@ static const struct option options[] = {
       .help = "no: SPF is not asked, and nothing is said about it. Mail that only SPF authenticates then fails DMARC." },
     { .section = "spf", .key = "fail", .type = OPTION_CHOICE, .offset = SPF(fail), .preset = "without-dmarc",
       .choices = fails,
-      .help = "What a fail of the domain in MAIL FROM does. record: nothing. without-dmarc: it refuses the message "
-              "unless the author domain has a DMARC record, which then decides. reject: it refuses every recipient but the "
-              "postmaster, whatever DMARC would have said; forwarded mail suffers." },
+      .help = "When the domain in MAIL FROM says that this client may not send its mail. record: noted, no more. "
+              "without-dmarc: the message is refused (550 5.7.23) unless the domain in its From has a DMARC record, which "
+              "then decides. reject: every recipient but the postmaster is refused, whatever DMARC would have said; "
+              "forwarded mail suffers." },
     { .section = "spf", .key = "temperror", .type = OPTION_CHOICE, .offset = SPF(temperror), .preset = "tempfail",
       .choices = temperrors,
-      .help = "What happens when the DNS does not answer. tempfail: the sender is asked to try again, unless DMARC "
-              "passed. record: the message goes on." },
+      .help = "When the DNS does not answer for that domain. tempfail: the sender is asked to try again (451 4.7.24), "
+              "unless DMARC passed. record: the message goes on." },
     { .section = "spf", .key = "permerror_rejects", .type = OPTION_BOOL, .offset = SPF(permerror_rejects),
       .preset = "no",
       .help = "Treat an SPF record with errors as a fail. Many such records belong to honest senders." },
@@ -231,7 +232,7 @@ static const struct option options[] = {
       .help = "Write a Received-SPF field beside Authentication-Results, for filters that read only that." },
     { .section = "spf", .key = "skip", .type = OPTION_NETWORKS, .offset = SPF(skip),
       .help = "Clients in these networks forward mail to us: our other MX hosts, forwarding services. SPF is not asked "
-              "about them." },
+              "about them, so DMARC has only DKIM to go by; [dmarc] forwarders lets pass what fails then." },
 };
 /* clang-format on */
 

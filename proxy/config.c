@@ -175,7 +175,8 @@ static void complain_unknown(struct config_reading *r, struct config_instance *i
         config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"; did you mean \"%s\"?", what,
                         CONFIG_QUOTED(wrong), nearest);
     else
-        config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"", what, CONFIG_QUOTED(wrong));
+        config_complain(r, r->line, instance, NULL, "unknown %s \"%s\"; 'postern check --defaults' lists them", what,
+                        CONFIG_QUOTED(wrong));
 }
 
 static void complain_section(struct config_reading *r, struct str wrong)

@@ -330,8 +330,7 @@ static void check_relay_section(struct config_reading *r)
                  "accepted");
 }
 
-/* `times` over: a header is held once as it came and once as it goes south (message.h). */
-/* ---- [dmarc] ---- */
+/* ---- [spf], [dkim], [arc], [dmarc] ---- */
 
 /* An address as RCPT TO takes it, without the angle brackets. */
 static bool is_mailbox(struct str text)
@@ -346,6 +345,25 @@ static bool is_mailbox(struct str text)
            path.domain.n > 0;
 }
 
+static bool enforces_dmarc(const struct dmarc_policy *dmarc)
+{
+    return dmarc->mode == DMARC_ENFORCE || dmarc->enforce_domains.n > 0;
+}
+
+/* DMARC goes by what the others find. */
+static void check_methods(struct config_reading *r)
+{
+    static const char without[] = "no, while [dmarc] refuses mail: also what only %s authenticates";
+    const struct policy *policy = &r->config->policy;
+
+    if (enforces_dmarc(&policy->dmarc) && !policy->spf.check)
+        WARN(r, config_instance_named(r, "spf"), "check", without, "SPF");
+    if (enforces_dmarc(&policy->dmarc) && !policy->dkim.check)
+        WARN(r, config_instance_named(r, "dkim"), "check", without, "DKIM");
+    if (!policy->arc.check && policy->arc.trusted_sealers.n > 0)
+        WARN(r, config_instance_named(r, "arc"), "trusted_sealers", "nobody is trusted with check = no");
+}
+
 static void check_dmarc_section(struct config_reading *r)
 {
     struct config_instance *dmarc = config_instance_named(r, "dmarc");
@@ -355,11 +373,14 @@ static void check_dmarc_section(struct config_reading *r)
         return;
     if (policy->quarantine == QUARANTINE_REDIRECT && policy->quarantine_mailbox.n == 0)
         COMPLAIN(r, dmarc, "quarantine", "redirect needs quarantine_mailbox");
+    if (policy->quarantine != QUARANTINE_REDIRECT && policy->quarantine_mailbox.n > 0)
+        WARN(r, dmarc, "quarantine_mailbox", "gets nothing without quarantine = redirect");
     if (policy->quarantine_mailbox.n > 0 && !is_mailbox(policy->quarantine_mailbox))
         COMPLAIN(r, dmarc, "quarantine_mailbox", "\"%s\": expected an address such as quarantine@example.org",
                  CONFIG_QUOTED(policy->quarantine_mailbox));
 }
 
+/* `times` over: a header is held once as it came and once as it goes south (message.h). */
 static void check_share(struct config_reading *r, struct config_instance *limits, const char *key, uint64_t value,
                         unsigned times)
 {
@@ -423,6 +444,7 @@ void config_check(struct config_reading *r)
     for (size_t i = 0; i < config->routes_n; i++)
         check_route(r, &config->routes[i]);
     check_relay_section(r);
+    check_methods(r);
     check_dmarc_section(r);
     check_record(r);
     check_dns(r);

@@ -150,7 +150,8 @@ static const struct option limits_rows[] = {
     NUMBER("limits", "junk", limits.junk, "100", 1, 10000, "commands",
            "Commands that lead nowhere (NOOP, RSET, VRFY and the like) after which a session is closed."),
     NUMBER("limits", "facts", limits.facts, "256", 64, FACTS_ROOM_MAX, "answers",
-           "Kept for one message. What is asked beyond counts as a limit that the sender exceeded."),
+           "Of the DNS and the like, kept for one message. What is asked beyond counts as a limit that the sender "
+           "exceeded."),
     NUMBER("limits", "passes", limits.passes, "64", 8, 1000, "rounds",
            "Of questions for one message, each about the answers of those before. What is asked beyond counts as a "
            "limit that the sender exceeded."),
@@ -181,8 +182,9 @@ static const struct option timeouts_rows[] = {
 static const struct option dns_rows[] = {
     { .section = "dns", .key = "servers", .type = OPTION_ENDPOINTS, .offset = CONFIG(dns.servers), .min = 53,
       .max = DNS_SERVERS_MAX,
-      .help = "The resolvers to ask, the preferred one first; best one on this machine. IP addresses; the port may be "
-              "left out when it is 53. When left out, those of /etc/resolv.conf." },
+      .help = "The resolvers to ask, the preferred one first; one on this machine is best. They must do the whole "
+              "search (recursion). IP addresses; the port may be left out when it is 53. When left out, those of "
+              "/etc/resolv.conf." },
     { .section = "dns", .key = "timeout", .type = OPTION_SECONDS, .offset = CONFIG(dns.timeout), .preset = "2s",
       .min = 100, .max = 10000, .help = "Longest wait for one answer, before the next try or the next server." },
     NUMBER("dns", "tries", dns.tries, "2", 1, 5, "tries", "How often each server is asked one question."),

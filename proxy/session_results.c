@@ -128,7 +128,6 @@ void findings_note(struct session *s, enum stage stage, const struct judgement *
         doom(s, 452, "4.3.1", "Out of message memory, try again", "limits.message_memory", "no memory for results");
     tx->findings.action = v->action;
     tx->findings.check = v->check;
-    tx->findings.override = j->outcome.auth.dmarc.override;
     if (tx->flow == FLOW_HELD)
         tx->to_quarantine = goes_to_quarantine(s, v);
 }
@@ -160,8 +159,6 @@ void findings_log(struct session *s)
         log_text(log, "check", f->check);
         log_str(log, "reason", reason_of(f));
     }
-    if (f->override != NULL && f->override[0] != '\0')
-        log_text(log, "override", f->override);
     if (s->tx->is_redirected)
         log_str(log, "redirected_to", s->env->config->policy.dmarc.quarantine_mailbox);
     log_summary(log, summary_of(f));
