@@ -384,7 +384,8 @@ static int prepare(struct supervisor *s)
         return EX_CONFIG;
     s->workers = (unsigned)s->setup.config->workers;
     s->counts = counts_new(s->setup.config->limits.sessions);
-    if (s->counts == NULL || !open_log(s, s->setup.config)) {
+    s->past = past_new();
+    if (s->counts == NULL || s->past == NULL || !open_log(s, s->setup.config)) {
         fprintf(stderr, "postern: cannot start: %s\n", strerror(errno));
         return EX_OSERR;
     }
@@ -408,6 +409,7 @@ static void finish(struct supervisor *s)
 {
     ports_close(&s->ports, NULL);
     counts_free(s->counts);
+    past_free(s->past);
     if (s->empty_root >= 0)
         close(s->empty_root);
     if (s->record_fd >= 0)

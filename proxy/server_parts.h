@@ -7,6 +7,7 @@
 #include "counts.h"
 #include "log.h"
 #include "notify.h"
+#include "past.h"
 #include "ports.h"
 #include "setup.h"
 
@@ -31,6 +32,7 @@ struct supervisor {
     struct setup setup;
     unsigned counted_as[CONFIG_LISTENERS_MAX];
     struct counts *counts;
+    struct past *past;
     struct ports ports;
     struct ports gone; /* ports the last reload dropped, until its workers have taken over */
     int empty_root;

@@ -63,6 +63,7 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
         .tls = s->setup.tls,
         .tls_client = s->setup.tls_client,
         .counts = s->counts,
+        .past = s->past,
         .row = row,
         .workers = s->workers,
         .port = port,

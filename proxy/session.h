@@ -33,13 +33,13 @@ struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
-    struct record_ring *records; /* NULL: nothing is recorded */
-    struct pool messages;        /* message bytes, over all sessions of the worker */
-    struct pool control;         /* replies and command lines */
-    uint64_t now;                /* monotonic, ms */
-    int64_t unix_ms;             /* wall clock */
-    char scratch[SCRATCH_SIZE];  /* arena of one policy pass */
-    struct past past;
+    struct record_ring *records;            /* NULL: nothing is recorded */
+    struct pool messages;                   /* message bytes, over all sessions of the worker */
+    struct pool control;                    /* replies and command lines */
+    uint64_t now;                           /* monotonic, ms */
+    int64_t unix_ms;                        /* wall clock */
+    char scratch[SCRATCH_SIZE];             /* arena of one policy pass */
+    struct past *past;                      /* shared by all workers */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 

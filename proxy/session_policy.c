@@ -134,7 +134,7 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
 {
     switch (q->kind) {
     case ASK_PAST:
-        answer(facts, ASK_PAST, q->key, past_holds(&s->env->past, q->key, s->env->now) ? "fail" : "");
+        answer(facts, ASK_PAST, q->key, past_holds(s->env->past, q->key, s->env->now) ? "fail" : "");
         return true;
     case ASK_TXT:
     case ASK_A:

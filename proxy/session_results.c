@@ -97,9 +97,9 @@ static void remember(struct session *s, const struct outcome *outcome)
         const struct effect *e = &outcome->effect[i];
 
         if (e->kind == ASK_PAST && e->units > 0)
-            past_remember(&s->env->past, e->key, s->env->now);
+            past_remember(s->env->past, e->key, s->env->now);
         else if (e->kind == ASK_PAST)
-            past_forget(&s->env->past, e->key);
+            past_forget(s->env->past, e->key);
     }
 }
 

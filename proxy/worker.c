@@ -248,6 +248,7 @@ static bool open_env(struct worker *w)
     if (env->log == NULL || !servers_init(&w->servers, config) || !probes_init(w))
         return false;
     env->servers = &w->servers;
+    env->past = w->start->past;
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);

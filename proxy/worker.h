@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "counts.h"
+#include "past.h"
 #include "tls.h"
 
 struct worker_port {
@@ -28,6 +29,7 @@ struct worker_start {
     struct tls_server *tls;               /* NULL without certificates */
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;
+    struct past *past;
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;

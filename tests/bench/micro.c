@@ -245,12 +245,13 @@ static struct session_env *new_env(const char *ini)
         die("no configuration");
     env->config = config;
     env->servers = &servers;
+    env->past = past_new();
     env->log = log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_INFO, -1);
     env->now = 1000000;
     env->unix_ms = INT64_C(1795348800000);
     pool_init(&env->messages, (size_t)config->limits.message_memory);
     pool_init(&env->control, 1 << 20);
-    if (env->log == NULL)
+    if (env->log == NULL || env->past == NULL)
         die("out of memory");
     log_set_time(env->log, env->unix_ms);
     return env;
