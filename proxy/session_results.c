@@ -128,7 +128,6 @@ void findings_note(struct session *s, enum stage stage, const struct judgement *
         doom(s, 452, "4.3.1", "Out of message memory, try again", "limits.message_memory", "no memory for results");
     tx->findings.action = v->action;
     tx->findings.check = v->check;
-    tx->findings.override = j->outcome.auth.dmarc.override;
     if (tx->flow == FLOW_HELD)
         tx->to_quarantine = goes_to_quarantine(s, v);
 }
@@ -136,12 +135,13 @@ void findings_note(struct session *s, enum stage stage, const struct judgement *
 /* "spf=pass" becomes a key and a value of the line. */
 static void log_summary(struct log *log, struct str rest)
 {
-    struct str word;
     char key[16];
 
-    while (str_word(&rest, &word)) {
+    while (rest.n > 0) {
+        struct str word = str_from(rest.p, str_find(rest, ' '));
         size_t n = str_find(word, '=');
 
+        rest = str_skip(rest, word.n < rest.n ? word.n + 1 : word.n);
         if (n == word.n || n >= sizeof key)
             continue;
         memcpy(key, word.p, n);
@@ -160,8 +160,6 @@ void findings_log(struct session *s)
         log_text(log, "check", f->check);
         log_str(log, "reason", reason_of(f));
     }
-    if (f->override != NULL && f->override[0] != '\0')
-        log_text(log, "override", f->override);
     if (s->tx->is_redirected)
         log_str(log, "redirected_to", s->env->config->policy.dmarc.quarantine_mailbox);
     log_summary(log, summary_of(f));

@@ -64,8 +64,7 @@ struct findings {
     char *text; /* trace fields, then the summary, then the reason */
     size_t fields_n, summary_n, reason_n;
     enum action action;
-    const char *check;    /* that had something to say against it; "" */
-    const char *override; /* why DMARC's fail was not acted on; "" */
+    const char *check; /* that had something to say against it; "" */
 };
 
 struct transaction {
