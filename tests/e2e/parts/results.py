@@ -2,7 +2,7 @@
 import re
 
 FIELD = re.compile(rb"(?mi)^([^\s:]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
-WORD = r'(?:"((?:[^"\\\x00-\x1f\x7f]|\\[ -~])*)"|([^\s"();=]+))'
+WORD = r'(?:"((?:[^"\\\x00-\x1f\x7f]|\\[ -~])*)"|([^\s"();]+))'
 
 
 def fields(message, name):
