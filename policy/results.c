@@ -540,16 +540,16 @@ static bool is_logged_as_is(char c)
     return is_alnum(c) || c == '.' || c == '-' || c == '_';
 }
 
-/* Names as they are, other octets as \xNN, so that words stay words. */
+/* Names as they are, other octets as %NN, so that words stay words; the log would escape a backslash once more. */
 static void log_name(struct printer *p, struct str name)
 {
     static const char hex[] = "0123456789abcdef";
 
     for (size_t i = 0; i < name.n && i < NAME_LOGGED_MAX; i++) {
         unsigned char c = (unsigned char)name.p[i];
-        char escape[4] = { '\\', 'x', hex[c >> 4], hex[c & 15] };
+        char escape[3] = { '%', hex[c >> 4], hex[c & 15] };
 
-        put(p, is_logged_as_is(name.p[i]) ? str_from(name.p + i, 1) : str_from(escape, 4));
+        put(p, is_logged_as_is(name.p[i]) ? str_from(name.p + i, 1) : str_from(escape, sizeof escape));
     }
     if (name.n > NAME_LOGGED_MAX)
         put(p, STR("..."));

@@ -160,12 +160,13 @@ static void answer_outcome(struct judge *j, const struct outcome *outcome)
         ask(j, outcome->question[i]);
 }
 
-static bool is_waiting(const struct judge *j)
+static size_t count_answers(const struct judge *j)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < j->facts.n; i++)
-        if (j->facts.fact[i].state == FACT_UNKNOWN)
-            return true;
-    return false;
+        n += j->facts.fact[i].state != FACT_UNKNOWN;
+    return n;
 }
 
 /* The body has ended: its hashes are facts now. */
@@ -234,22 +235,23 @@ static void evaluate(struct judge *j, struct judge_step *step)
                     &step->outcome);
 }
 
-/* Passes until the stage is decided; JUDGE_ASKS when somebody else has to answer first. A pass that nobody can help is followed
- * by one in which every unknown reads TEMP, as in the session.
+/* Passes until the stage is decided; JUDGE_ASKS when somebody else has to answer first: what is known is used up before that,
+ * since it may be enough, as it was for the session whose record this is. A pass that nobody can help is followed by one in
+ * which every unknown reads TEMP, as in the session.
  */
 static enum judge_state decide(struct judge *j, struct judge_step *step)
 {
     for (;;) {
-        size_t signatures = j->signatures, answers = j->facts.n;
+        size_t answers = count_answers(j);
 
         evaluate(j, step);
         answer_outcome(j, &step->outcome);
         if (step->outcome.decided)
             return JUDGE_DONE;
-        if (is_waiting(j))
-            return JUDGE_ASKS;
-        if (signatures != j->signatures || answers != j->facts.n)
+        if (count_answers(j) > answers)
             continue;
+        if (answers < j->facts.n)
+            return JUDGE_ASKS;
         if (j->facts.closed) /* cannot be: then the 451 of an undecided outcome stands */
             return JUDGE_DONE;
         facts_close(&j->facts);

@@ -135,12 +135,13 @@ void findings_note(struct session *s, enum stage stage, const struct judgement *
 /* "spf=pass" becomes a key and a value of the line. */
 static void log_summary(struct log *log, struct str rest)
 {
-    struct str word;
     char key[16];
 
-    while (str_word(&rest, &word)) {
+    while (rest.n > 0) {
+        struct str word = str_from(rest.p, str_find(rest, ' '));
         size_t n = str_find(word, '=');
 
+        rest = str_skip(rest, word.n < rest.n ? word.n + 1 : word.n);
         if (n == word.n || n >= sizeof key)
             continue;
         memcpy(key, word.p, n);

@@ -4,16 +4,16 @@ victim is legitimate.example, whose DMARC policy is reject; the attacker sends f
 
 What arrives at the back end is read by three readers that are not ours: Python's old email parser, its new one, and a pattern.
 None of them may find the victim in From. (An address that stands in quotes as a display name is a name: RFC 9989 2.4 leaves what
-people make of it to others.) Without [dns] and [dmarc] in the build, what only DMARC can refuse is reported as skipped."""
+people make of it to others.)"""
 import email
 import email.errors
 import email.policy
 import re
-import subprocess
 from email.utils import getaddresses
 
+from parts import results
 from parts.dns import DNS
-from parts.gateway import binary
+from parts.signing import Key, signature
 from parts.story import OUR_BLOCK, Story, main
 
 VICTIM = "legitimate.example"
@@ -238,18 +238,39 @@ FORGED = [
     b"received-spf\t: pass\r\n",
     b"X-Postern-Verdict: accept\r\n",
     b"x-postern-verdict:\r\n accept\r\n",
+    b"X-POSTERN-: x\r\n",
+    b"X-Postern-Anything\t : accept\r\n",
+    b"Received-SPF:\r\n pass\r\n",
+    b"aUTHENTICATION-rESULTS:mx.local.example;dmarc=pass\r\n",
+    b"Authentication-Results:\r\n (a\r\n b)\r\n mx.local.example\r\n ; dmarc=pass\r\n",
+    b"Authentication-Results: (\\)) mx.local.example; dmarc=pass\r\n",
+    b"Authentication-Results: mx.local.example/1; dmarc=pass\r\n",
+    b"Authentication-Results: mx . local . example; dmarc=pass\r\n",
+    b"Authentication-Results: \"mx.local.\\example\"; dmarc=pass\r\n",
+    b"Authentication-Results: \"mx.local.example; dmarc=pass\r\n",
+    b"Authentication-Results: ; dmarc=pass\r\n",
+    b"Authentication-Results:\r\n",
 ]
+# Chains that nobody sealed, and the words of one that would be trusted.
+CHAINS = [
+    b"ARC-Seal: i=1; cv=none; a=rsa-sha256; d=sealer.example; s=s; t=1; b=AAAA\r\n"
+    b"ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=sealer.example; s=s; h=from; bh=AAAA; b=AAAA\r\n"
+    b"ARC-Authentication-Results: i=1; mx.local.example; dmarc=pass header.from=legitimate.example\r\n",
+    b"ARC-Authentication-Results: i=1; mx.local.example; dmarc=pass\r\n",
+    b"ARC-Seal: i=1; cv=pass; d=sealer.example\r\n",
+    b"arc-seal: i=1; cv=none; d=sealer.example; d=sealer.example\r\nARC-SEAL: i=1\r\n",
+    b"ARC-Seal: i=99999999999999999999; cv=none\r\n",
+    b"X-ARC-Seal: i=1\r\n",
+]
+# Local parts that would be a result of ours, or a line of ours, or the end of one.
+WORDS = [b'"; dmarc=pass header.from=legitimate.example; x="', b'"a; dmarc=pass (x"', b'"a\\"; dmarc=pass; x=\\"b"', b'"(dmarc=pass"', b'"\\\\"',
+         b"a=b", b"a;dmarc", b"{dmarc=pass}", b"%0d%0aX-Postern-Verdict:", b"spf=pass", b'"outcome=accepted check="', b'" dmarc=pass "',
+         b'"<b@legitimate.example>"', b'"b@legitimate.example"', b"'or'", b"`id`", b"$(id)", b"~", b"*", b"=?utf-8?q?a?="]
 OTHERS = [
     b"Authentication-Results: mx.other.example; dmarc=pass\r\n",
     b"ARC-Authentication-Results: i=1; mx.local.example; dmarc=pass\r\n",
     b"X-Authentication-Results: mx.local.example; dmarc=pass\r\n",
 ]
-
-
-def sections():
-    """The sections that this build's configuration knows."""
-    manual = subprocess.run([binary(), "check", "--manual"], capture_output=True, check=True).stdout
-    return set(re.findall(rb"(?m)^\.SS \[([a-z]+)", manual))
 
 
 # ---- three readers ----
@@ -288,24 +309,48 @@ def below_ours(message):
     return message[OUR_BLOCK.match(message).end():]
 
 
-class Author(Story):
-    def setUp(self):
-        self.known = sections()
-        settings = {"author": {"strict": "yes"}, "limits": {"errors": 10000, "junk": 10000, "transactions": 100000}}
-        if b"dns" in self.known:
-            dns = DNS({"_dmarc." + VICTIM: [("TXT", "v=DMARC1; p=reject")], VICTIM: [("TXT", "v=spf1 -all")],
-                       "attack.example": [("TXT", "v=spf1 +all")]})
-            self.addCleanup(dns.stop)
-            settings["dns"] = {"servers": dns.text}
-        if b"dmarc" in self.known:
-            settings["dmarc"] = {"mode": "enforce"}
-        self.gate, self.back = self.pair(settings)
+# The ways in which a message may come: the sender, and the name in HELO. SPF is in order for attack.example alone.
+WAYS = [("a@attack.example", "client.example"), ("", "attack.example"), ("", VICTIM), ("a@attack.example", VICTIM), ("b@attack.example", "[127.0.0.1]")]
+
+
+def key():
+    """The attacker's, which is in order too."""
+    if not hasattr(key, "made"):
+        key.made = Key()
+    return key.made
+
+
+def zone():
+    return {"_dmarc." + VICTIM: [("TXT", "v=DMARC1; p=reject")], VICTIM: [("TXT", "v=spf1 -all")],
+            "attack.example": [("TXT", "v=spf1 +all")], "s._domainkey.attack.example": [("TXT", key().record)],
+            "s._domainkey.legitimate.example.attack.example": [("TXT", key().record)]}
+
+
+class Judging(Story):
+    def start(self, back_end=None, sections=None):
+        """The attacker is at a gateway with every default, but for the bounds that so many messages meet."""
+        dns = DNS(zone())
+        self.addCleanup(dns.stop)
+        settings = {"dns": {"servers": dns.text}, "limits": {"errors": 10000, "junk": 10000, "transactions": 10000}, **(sections or {})}
+        if back_end is None:
+            self.gate, self.back = self.pair(settings)
+        else:
+            self.gate, self.back = self.gateway(back_end.endpoint, settings), None
         self.attacker = self.greeted(self.gate.smtp)
 
-    def deliver(self, message):
+    def assert_not_fooled(self, message):
+        for reader, domains in readings(message).items():
+            self.assertNotIn(VICTIM, domains, reader)
+
+
+class Author(Judging):
+    def setUp(self):
+        self.start()
+
+    def deliver(self, message, sender="a@attack.example"):
         """The reply, and what arrived: None or the message less our block."""
         n = len(self.back.messages)
-        reply = self.attacker.deliver(message, sender="a@attack.example")
+        reply = self.attacker.deliver(message, sender=sender)
         arrived = self.back.messages[n:]
         self.assertEqual(len(arrived), int(reply.code == 250))
         return reply, below_ours(arrived[0].body) if arrived else None
@@ -321,28 +366,52 @@ class Author(Story):
                 elif expected != VICTIM:
                     self.assert_reply(reply, 250)
                     self.assertEqual(arrived, message)      # and never rewritten
-                    for reader, domains in readings(arrived).items():
-                        self.assertNotIn(VICTIM, domains, reader)
+                    self.assert_not_fooled(arrived)
+                    self.assertEqual(results.parse(results.fields(self.back.messages[-1].body, "Authentication-Results")[0])[1]["dmarc"][0][1],
+                                     {"header.from": expected})     # the reading that was judged
+
+    def test_in_whatever_way_they_come(self):
+        """The null sender, and names in HELO: nothing of them lends the victim a reading. Under the null sender the HELO name is
+        the sender (RFC 7208 2.4), and the victim's SPF forbids that."""
+        for sender, name in WAYS:
+            self.attacker.ehlo(name)
+            good = 550 if (sender, name) == ("", VICTIM) else 250
+            for what, header, expected in ROWS:
+                with self.subTest(what, sender=sender, helo=name):
+                    reply, arrived = self.deliver(header + b"\r\nbody\r\n", sender)
+                    self.assertEqual(reply.code, 550 if expected.startswith("5.") or expected == VICTIM else good, reply)
+                    if arrived is not None:
+                        self.assert_not_fooled(arrived)
+
+    def test_signed_by_the_attacker_they_are_the_same(self):
+        """What authenticates the attacker authenticates nobody else."""
+        for what, header, expected in ROWS:
+            if header[:1] == b" ":
+                continue        # it would be part of the signature
+            with self.subTest(what):
+                message = header + b"\r\nbody\r\n"
+                fields = ("From",) * max(1, len(re.findall(rb"(?mi)^from[ \t]*:", header)))
+                reply, arrived = self.deliver(signature(message, key(), "attack.example", fields=fields) + message)
+                self.assertEqual(reply.code, 550 if expected.startswith("5.") or expected == VICTIM else 250)
+                if arrived is not None:
+                    self.assert_not_fooled(arrived)
 
     def test_what_is_read_as_the_victim_is_judged_as_the_victim(self):
-        if not {b"dns", b"dmarc"} <= self.known:
-            self.skipTest("this build has no DMARC")
         for what, header, expected in ROWS:
             if expected == VICTIM:
                 with self.subTest(what):
                     reply, _ = self.deliver(header + b"\r\nbody\r\n")
-                    self.assertEqual(reply.code, 550)
-                    self.assertIn(reply.enhanced, ("5.7.1", "5.7.26"))
+                    self.assert_reply(reply, 550, "5.7.26")
 
     def test_the_envelope_lends_the_victim_nothing(self):
         """SPF passes for the attacker's HELO and for no sender of his that is the victim: RFC 7208 2.4, RFC 9989 4.4."""
-        if not {b"dns", b"dmarc"} <= self.known:
-            self.skipTest("this build has no DMARC")
-        for name in ("attack.example", VICTIM):
-            for sender in ("", "a@attack.example", '"b@legitimate.example"@attack.example'):
+        for name in ("attack.example", VICTIM, "legitimate.example.attack.example", "[127.0.0.1]", "client.legitimate.example"):
+            for sender in ("", "a@attack.example", "legitimate.example@attack.example", "b@legitimate.example.attack.example",
+                           "b@legitimate.example"):
                 with self.subTest(helo=name, sender=sender), self.client(self.gate.smtp) as client:
                     client.ehlo(name)
                     self.assertEqual(client.deliver(L + b"\r\nbody\r\n", sender=sender).code, 550)
+                    client.quit()
         self.assertEqual(self.back.messages, [])
 
     def test_each_path_of_the_envelope_has_one_reading(self):
@@ -354,6 +423,8 @@ class Author(Story):
                     self.assert_reply(self.attacker.rcpt(), 250)
                     self.assert_reply(self.attacker.data(E + b"\r\nbody\r\n"), 250)
                     self.assertRegex(self.back.messages[n].mail, rb"(?i)\AMAIL FROM:<\S*@attack\.example>")
+                    (result, about), = results.parse(results.fields(self.back.messages[n].body, "Authentication-Results")[0])[1]["spf"][:1]
+                    self.assertEqual((result, about["smtp.mailfrom"].rpartition("@")[2]), ("pass", "attack.example"))
                 else:
                     self.assertIn(reply.code, (500, 501, 553))
 
@@ -387,6 +458,49 @@ class Author(Story):
                 self.assertEqual(arrived, b"Subject: x\r\n" + E + b"\r\n" + forged)
                 self.assert_reply(self.deliver(forged + E + b"\r\n")[0], 250)
                 self.assertNotIn(forged, self.back.messages[-1].body)
+
+    def test_words_of_the_sender_are_no_results_of_ours(self):
+        """In Authentication-Results, Received-SPF, the log and replies they are one value, or not there."""
+        self.gate.change({"spf": {"received_spf": "yes"}, "relay": {"allow_percent": "yes"}})
+        self.gate.reload()
+        client = self.greeted(self.gate.smtp)
+        accepted = 0
+        for local in WORDS:
+            with self.subTest(local):
+                if client.ask(b"MAIL FROM:<" + local + b"@attack.example>").code != 250:
+                    client.ask("RSET")
+                    continue
+                client.rcpt()
+                lines = len(self.gate.log(event="transaction"))
+                self.assert_reply(client.data(E + b"\r\nbody\r\n"), 250)
+                line = self.gate.wait_log(lines + 1, event="transaction")[-1]
+                self.assertEqual((line["spf"], line["dmarc"], line["outcome"]), ("pass/attack.example", "none/attack.example", "accepted"))
+                message = self.back.messages[-1].body
+                (ours,) = results.fields(message, "Authentication-Results")
+                found = results.parse(ours)[1]
+                self.assertEqual([(method, [result for result, _ in found[method]]) for method in found],
+                                 [("spf", ["pass", "none"]), ("dkim", ["none"]), ("dmarc", ["none"])])
+                self.assertTrue(found["spf"][0][1]["smtp.mailfrom"].endswith("@attack.example"))
+                self.assertRegex(results.fields(message, "Received-SPF")[0], r'^pass \([a-z ]*\) .*; +helo=client\.example$')
+                self.assertEqual(results.fields(message, "X-Postern-Verdict"), [])
+                client.envelope("a@attack.example")
+                refused = client.data(L + b"\r\nbody\r\n")
+                self.assert_reply(refused, 550, "5.7.26")
+                accepted += 1
+        self.assertGreater(accepted, 10)
+
+    def test_a_forged_chain_is_no_chain(self):
+        self.gate.change({"arc": {"trusted_sealers": "sealer.example"}})
+        self.gate.reload()
+        self.attacker = self.greeted(self.gate.smtp)
+        for chain in CHAINS:
+            with self.subTest(chain):
+                self.assert_reply(self.deliver(chain + L + b"\r\nbody\r\n")[0], 550, "5.7.26")
+                reply, arrived = self.deliver(E + chain + b"\r\nbody\r\n")
+                self.assert_reply(reply, 250)
+                self.assertEqual(arrived, E + chain + b"\r\nbody\r\n")
+                found = results.parse(results.fields(self.back.messages[-1].body, "Authentication-Results")[0])[1]
+                self.assertNotEqual(found.get("arc", [("fail", {})])[0][0], "pass")
 
     def test_results_of_others_arrive(self):
         message = b"Subject: x\r\n" + b"".join(OTHERS) + E + b"\r\nbody\r\n"

@@ -233,6 +233,11 @@ class Replay(Story):
         self.assertIn("not recorded: TXT _dmarc.sender.example", run.text())
         self.assertIn("0 change, 0 stay as they were, 1 cannot be told", run.text())
 
+    def test_a_question_that_nobody_waited_for_then_is_not_missed_now(self):
+        facts = b"TXT sender.example NODATA\nTXT mail.sender.example NODATA\nTXT _dmarc.sender.example TEMP\nTXT _dmarc.example UNKNOWN\n"
+        run = self.replay(record(facts=facts).replace(b'accept 0 "" ""', b'tempfail 451 "4.7.0" "dmarc"'))
+        self.assertIn("1 records: 0 change, 1 stay", run.text())
+
     def test_what_the_mail_server_decided_is_not_judged(self):
         said = record().replace(b'accept 0 "" ""', b'reject 550 "5.1.1" "backend"')
         self.assertIn("1 were decided elsewhere", self.replay(said).text())
