@@ -45,7 +45,6 @@ struct dkim_result {
     enum auth_result result;
     struct str domain;    /* d=, canonical; as written where it is no domain name */
     struct str selector;  /* s= */
-    struct str identity;  /* i=, or "@" and d= */
     struct str algorithm; /* a= as written */
     struct str b;         /* first 8 octets of b= (RFC 6008) */
     struct str reason;    /* for people, also in Authentication-Results: "body hash did not verify" */

@@ -280,15 +280,6 @@ static void conclude(struct pass *pass, enum auth_result result, struct str reas
     pass_find(pass, &check_arc, auth_result_name(result), reason);
 }
 
-/* `domain` in canonical form where it has one. */
-static struct str sealer_name(struct pass *pass, struct str domain)
-{
-    char room[PATH_DOMAIN_MAX + 1];
-    struct str canonical = domain_canonical(domain, room);
-
-    return canonical.p == NULL || str_eq(canonical, domain) ? domain : arena_copy(pass->arena, canonical);
-}
-
 /* For people: nothing that is no plain name. */
 static struct str shown(struct str name)
 {
@@ -306,7 +297,7 @@ static void report_sets(struct pass *pass, const struct arc_chain *chain)
 
     arc->sealers = chain->sets;
     for (unsigned i = 0; i < chain->sets; i++)
-        arc->sealer[i] = sealer_name(pass, chain->set[i + 1].seal.domain);
+        arc->sealer[i] = dkim_domain(chain->set[i + 1].seal.domain, pass->arena);
     for (unsigned i = chain->sets; i > last; i--)
         text = arena_printf(pass->arena, "%.*s%s%.*s", STR_ARG(text), i == chain->sets ? " " : ", ",
                             STR_ARG(shown(arc->sealer[i - 1])));

@@ -49,14 +49,6 @@ static struct str first_of_b(struct str b, struct arena *arena)
     return arena_copy(arena, str_from(shown, n));
 }
 
-static struct str canonical_or_written(struct str domain, struct arena *arena)
-{
-    char room[PATH_DOMAIN_MAX + 1];
-    struct str canonical = domain_canonical(domain, room);
-
-    return canonical.n > 0 ? arena_copy(arena, canonical) : domain;
-}
-
 /* What the field says of itself, as far as it could be read. */
 static void describe(struct judgement *j)
 {
@@ -65,9 +57,8 @@ static void describe(struct judgement *j)
 
     *j->result = (struct dkim_result){
         .result = AUTH_PENDING,
-        .domain = canonical_or_written(s->domain, arena),
+        .domain = dkim_domain(s->domain, arena),
         .selector = s->selector,
-        .identity = s->identity.n > 0 ? s->identity : arena_printf(arena, "@%.*s", STR_ARG(s->domain)),
         .algorithm = s->algorithm_text,
         .b = first_of_b(s->signature, arena),
     };

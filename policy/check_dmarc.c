@@ -8,6 +8,10 @@
  * AT_HEADERS the body is still to come: DKIM and ARC take its hash for right, or for wrong when they remember that it
  * was. What they say then is written down, but a refusal must also hold in the best case, where every such hash turns
  * out right. AT_END there is no difference.
+ *
+ * Our own caps are another doubt. A sender can fill them (with huge records of its own, say), so that the record of the
+ * author domain cannot be asked for any more: what such a message fails by is put off, whatever the operator wants done
+ * about errors of the DNS.
  */
 #include "dmarc.h"
 
@@ -232,7 +236,9 @@ static enum auth_result result_of(const struct judging *j)
         return AUTH_PERMERROR;
     if (j->passes.now == YES)
         return AUTH_PASS;
-    return j->passes.now == MAYBE || !j->is_request_known ? AUTH_TEMPERROR : AUTH_FAIL;
+    if (j->passes.now == MAYBE || !j->is_request_known)
+        return AUTH_TEMPERROR;
+    return pass_is_short(j->pass) ? AUTH_TEMPERROR : AUTH_FAIL; /* what would have passed may not have fitted */
 }
 
 /* ---- overrides ---- */
@@ -400,11 +406,16 @@ static void defer(struct judging *j)
     pass_refuse(j->pass, &check_dmarc, 451, is_spf ? "4.7.24" : "4.7.0", text, j->result->reason);
 }
 
+static bool is_doubt_deferred(const struct judging *j)
+{
+    return j->wish->temperror == TEMPERROR_TEMPFAIL || pass_is_short(j->pass);
+}
+
 /* The result is a fail, and an unwelcome one. */
 static void act_on_fail(struct judging *j, const char *consequence, struct claim override)
 {
     if (override.now == MAYBE) {
-        if (j->wish->temperror == TEMPERROR_TEMPFAIL && j->passes.best == NO && override.best != YES)
+        if (is_doubt_deferred(j) && j->passes.best == NO && override.best != YES)
             defer(j);
         return;
     }
@@ -422,7 +433,7 @@ static void act_on_temperror(struct judging *j, const char *consequence, struct 
 {
     bool harmless = j->passes.best == YES || override.best == YES || strcmp(consequence, "none") == 0;
 
-    if (j->wish->temperror == TEMPERROR_TEMPFAIL && !harmless)
+    if (is_doubt_deferred(j) && !harmless)
         defer(j);
 }
 
@@ -579,7 +590,8 @@ static const struct option options[] = {
     { .section = "dmarc", .key = "temperror", .type = OPTION_CHOICE, .offset = DMARC(temperror), .preset = "tempfail",
       .choices = temperrors,
       .help = "When DNS gives no answer and mail might have to be refused: tempfail answers 451, so that the sender "
-              "tries again; record accepts it and writes temperror into the results." },
+              "tries again; record accepts it and writes temperror into the results. Mail that runs into our own limits "
+              "([limits] facts, passes) and does not pass always gets 451: its sender may have wanted that." },
     { .section = "dmarc", .key = "forwarders", .type = OPTION_NETWORKS, .offset = DMARC(forwarders),
       .help = "Clients in these networks forward mail for our users: what they bring and fails is accepted all the same "
               "(override=forwarder)." },

@@ -78,6 +78,11 @@ struct dkim_signature {
  */
 const char *dkim_signature_read(const struct header_field *, enum signature_kind, struct dkim_signature *);
 
+/* A domain of such a field for comparing: canonical, in the arena where that is not as it is written already; as written where
+ * it is no name. { NULL, 0 } when the arena is full.
+ */
+struct str dkim_domain(struct str domain, struct arena *);
+
 /* The domain of i=: what follows the last "@"; { NULL, 0 } without one. */
 struct str dkim_identity_domain(struct str identity);
 

@@ -106,6 +106,14 @@ static bool is_under(struct str domain, struct str parent)
     return a.n == b.n || a.p[a.n - b.n - 1] == '.';
 }
 
+struct str dkim_domain(struct str domain, struct arena *arena)
+{
+    char room[PATH_DOMAIN_MAX + 1];
+    struct str canonical = domain_canonical(domain, room);
+
+    return canonical.n == 0 || str_eq(canonical, domain) ? domain : arena_copy(arena, canonical);
+}
+
 struct str dkim_identity_domain(struct str identity)
 {
     size_t at = identity.n;

@@ -68,7 +68,7 @@ static bool copy(struct facts *facts, struct str s, struct str *out)
     return out->p != NULL;
 }
 
-static bool is_full(const struct facts *facts)
+bool facts_are_full(const struct facts *facts)
 {
     return facts->limited || facts->n == facts->max;
 }
@@ -76,7 +76,7 @@ static bool is_full(const struct facts *facts)
 /* A new fact; its key lies in the arena already. NULL over a cap. */
 static struct fact *add(struct facts *facts, struct question q)
 {
-    if (is_full(facts)) {
+    if (facts_are_full(facts)) {
         facts->limited = true;
         return NULL;
     }
@@ -149,7 +149,7 @@ void facts_close(struct facts *facts)
 /* How a question reads that is not in the table. */
 static enum fact_state unlisted(const struct facts *facts)
 {
-    if (is_full(facts))
+    if (facts_are_full(facts))
         return FACT_LIMIT;
     return facts->closed ? FACT_TEMP : FACT_UNKNOWN;
 }
@@ -247,7 +247,7 @@ static void put_facts(struct writer *w, const struct facts *facts)
         put_fact(w, &facts->fact[i]);
     if (facts->closed)
         put_text(w, "* TEMP\n");
-    if (is_full(facts))
+    if (facts_are_full(facts))
         put_text(w, "* LIMIT\n");
 }
 

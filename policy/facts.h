@@ -95,6 +95,9 @@ void facts_close(struct facts *);
 /* How `q` reads for a pass: FACT_UNKNOWN, or the final state (closed and caps considered). */
 enum fact_state facts_state(const struct facts *, struct question q);
 
+/* True from the moment on that some question or answer did not fit, or none more would. */
+bool facts_are_full(const struct facts *);
+
 const char *ask_name(enum ask);               /* "TXT" */
 const char *fact_state_name(enum fact_state); /* "NXDOMAIN" */
 

@@ -197,6 +197,11 @@ void pass_quarantine(struct pass *pass, const struct check *check, struct str re
     };
 }
 
+bool pass_is_short(const struct pass *pass)
+{
+    return pass->arena->overflowed || pass->facts == NULL || facts_are_full(pass->facts);
+}
+
 bool policy_is_exempt(const struct policy *policy, const struct envelope *envelope)
 {
     return envelope->is_authenticated || network_list_holds(&policy->relay.networks, &envelope->client.address);

@@ -244,6 +244,11 @@ void pass_refuse(struct pass *, const struct check *, int code, const char *enha
 /* Accepts, but as suspicious; a refusal by any check goes before it. Nothing when this check is pending. */
 void pass_quarantine(struct pass *, const struct check *, struct str reason);
 
+/* Whether a cap of ours (facts, rounds, memory) may have kept something from this pass. A sender can fill them on purpose, so
+ * what it leads to is no ordinary temporary error.
+ */
+bool pass_is_short(const struct pass *);
+
 /* Mail that goes out, of an authenticated client or one that may relay: no authentication check judges it. */
 bool policy_is_exempt(const struct policy *, const struct envelope *);
 

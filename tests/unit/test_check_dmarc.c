@@ -568,8 +568,64 @@ static void findings_read_as_sentences(void)
     }
 }
 
+static void know_reject(void)
+{
+    facts_answer(&facts, (struct question){ ASK_TXT, STR("_dmarc.example.com") }, FACT_OK, &STR("v=DMARC1;p=reject"),
+                 1);
+}
+
+static void judge_as_is(void)
+{
+    policy_evaluate_with(table, 2, &policy, AT_END, &envelope, &message, &facts, &arena, &outcome);
+    CHECK(outcome.decided);
+    check_reply();
+}
+
+/* Whoever sends may fill our caps: its own domains have as much in the DNS as it likes. That opens no way round the author's
+ * policy, not even where the operator lets errors of the DNS pass; and what may not have fitted refuses nothing for good.
+ */
+static void our_own_limits_are_not_the_senders_to_use(void)
+{
+    static const char *const wishes[] = { NULL, "record" };
+
+    given_author = "example.com";
+    given_words = "spf=pass/evil.example dkim=permerror/example.com";
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_ROW("the question for the record does not fit");
+        set_up(wishes[i]);
+        load("");
+        facts.limited = true;
+        evaluate(AT_END);
+        CHECK_EQ_STR(summary(), strlen(summary()), "temperror/: 451 4.7.0");
+
+        CHECK_ROW("the record is there, a key may not have fitted");
+        load("");
+        know_reject();
+        facts.limited = true;
+        evaluate(AT_END);
+        CHECK_EQ_STR(summary(), strlen(summary()), "temperror/reject: 451 4.7.0");
+
+        CHECK_ROW("no room for questions");
+        load("");
+        facts_close(&facts);
+        arena_init(&arena, memory, sizeof memory);
+        CHECK(arena_take(&arena, sizeof memory + 1) == NULL);
+        judge_as_is();
+        CHECK_EQ_STR(summary(), strlen(summary()), "temperror/: 451 4.7.0");
+
+        CHECK_ROW("what passes, passes");
+        given_words = "spf=pass/example.com";
+        load("");
+        know_reject();
+        facts.limited = true;
+        evaluate(AT_END);
+        CHECK_EQ_STR(summary(), strlen(summary()), "pass/reject by spf: accept");
+        given_words = "spf=pass/evil.example dkim=permerror/example.com";
+    }
+}
+
 /* Without memory nothing passes that would not. */
-static void a_full_arena_refuses_all_the_same(void)
+static void a_full_arena_accepts_nothing(void)
 {
     static char little[4096];
 
@@ -578,14 +634,11 @@ static void a_full_arena_refuses_all_the_same(void)
         load(REJECT);
         given_author = "example.com";
         given_words = "";
-        facts_answer(&facts, (struct question){ ASK_TXT, STR("_dmarc.example.com") }, FACT_OK,
-                     &STR("v=DMARC1;p=reject"), 1);
+        know_reject();
         facts_close(&facts);
         arena_init(&arena, little, size);
-        policy_evaluate_with(table, 2, &policy, AT_END, &envelope, &message, &facts, &arena, &outcome);
-        CHECK(outcome.decided);
-        CHECK_EQ_INT(outcome.verdict.code, 550);
-        check_reply();
+        judge_as_is();
+        CHECK_EQ_INT(outcome.verdict.code, 550); /* all that it judges by was there */
     }
 }
 
@@ -600,5 +653,8 @@ static const struct test_case tests[] = {
     TEST(long_and_odd_names_make_short_replies),
     TEST(findings_read_as_sentences),
     TEST(a_full_arena_refuses_all_the_same),
+    TEST(monitor_says_what_would_have_happened),
+    TEST(our_own_limits_are_not_the_senders_to_use),
+    TEST(a_full_arena_accepts_nothing),
 };
 TEST_MAIN(tests)
