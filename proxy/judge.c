@@ -152,8 +152,13 @@ static void ask(struct judge *j, struct question q)
         facts_ask(&j->facts, q);
 }
 
+/* limits.passes, as in the session: over it, what is not in the table reads LIMIT. */
 static void answer_outcome(struct judge *j, const struct outcome *outcome)
 {
+    if (outcome->jobs + outcome->questions > 0 && ++j->asking_passes > j->in.config->limits.passes)
+        j->facts.limited = true;
+    if (j->facts.limited)
+        return;
     for (size_t i = 0; i < outcome->jobs; i++)
         do_job(j, &outcome->job[i]);
     for (size_t i = 0; i < outcome->questions; i++)

@@ -93,6 +93,7 @@ struct judge {
     struct verdict verdict;
     const struct judge_step *decider; /* NULL: nothing objected */
     unsigned signatures;              /* verified here */
+    uint64_t asking_passes;
 };
 
 void judge_begin(struct judge *, const struct judge_input *);

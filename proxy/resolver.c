@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "budget.h"
 #include "resolver_parts.h"
 
 enum { ASKER_CHAINS = 1024 /* a power of two */ };
@@ -13,6 +14,11 @@ struct request {
     TAILQ_ENTRY(request) of_lookup;
     TAILQ_ENTRY(request) of_chain;
 };
+
+/* A question nobody else asks costs both, each with what malloc adds. */
+_Static_assert(sizeof(struct dns_lookup) + DNS_NAME_MAX + sizeof(struct request) + 2 * 2 * sizeof(size_t) <=
+                   BUDGET_QUESTION,
+               "BUDGET_QUESTION covers a question and who waits for it");
 
 TAILQ_HEAD(lookup_list, dns_lookup);
 

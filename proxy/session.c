@@ -18,9 +18,9 @@ static void begin(struct session *s)
 static void settle(struct session *s);
 
 /* What `postern check` counts for a session: its structs, a command line of AUTH, replies and commands not yet
- * written, one input of a stream over the budget; and connection and streams, which the worker adds.
+ * written, what a stream may have over the budget; and connection and streams, which the worker adds.
  */
-enum { OUTPUT_CHUNKS = 4, RESERVE_CHUNKS = 3, CONNECTION = 4096 };
+enum { OUTPUT_CHUNKS = 4, CONNECTION = 4096 };
 _Static_assert(sizeof(struct session) + sizeof(struct transaction) + sizeof(struct backend) + AUTH_LINE_MAX +
                        (OUTPUT_CHUNKS + RESERVE_CHUNKS) * CHUNK_SIZE + CONNECTION <=
                    BUDGET_SESSION,

@@ -149,9 +149,10 @@ static void data_begin(struct session *s)
 
 /* ---- into quarantine ---- */
 
+/* How its sender wants to hear of a delivery (RFC 3461) is nothing for a message that goes elsewhere. */
 static void redirect_mail(struct session *s)
 {
-    backend_mail(s->backend, &s->tx->mail.mail, mail_parameters(s), s->env->now);
+    backend_mail(s->backend, &s->tx->mail.mail, mail_parameters(s) & ~(unsigned)(HAS_RET | HAS_ENVID), s->env->now);
 }
 
 /* The place of the recipients' commands is free: no further one can come (P-13). */

@@ -9,8 +9,12 @@
 
 #include "../policy/results.h"
 #include "session_state.h"
+#include "trace.h"
 
 enum { FINDINGS_ROOM = 24576 /* results of ten methods with names of 255 octets each */, REASON_MAX = 256 };
+
+_Static_assert(FINDINGS_ROOM + TRACE_MAX <= RESERVE_CHUNKS * CHUNK_ROOM,
+               "the fields in front fit what a stream may have");
 
 void findings_free(struct session *s)
 {

@@ -152,6 +152,9 @@ enum { ANSWER_WITHIN_MS = 590 * 1000 };
 /* What may stay unwritten before no further command is read, and what a stream keeps between its two wires. */
 enum { OUT_HIGH = 4096, STREAM_WINDOW = 65536 };
 
+/* That a stream may have over the budget of messages: one input, so that it comes to its end, or the fields in its front. */
+enum { RESERVE_CHUNKS = 4 };
+
 /* ---- session_reply.c ---- */
 
 /* "DDD E.E.E text" to the client; refusals (4xx, 5xx) carry the session id. */

@@ -35,6 +35,12 @@ struct kind {
 #define ENVELOPE "MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n"
 #define MESSAGE "Subject: x\r\n\r\n..\r\nhello\r\n.\r\n"
 #define QUIT "QUIT\r\n", "221"
+/* As the scenarios have it: made up, with a key made up (tests/scenario/authentication.txt). */
+#define SIGNED \
+    "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=sender.example; s=k1; h=from:to:subject;" \
+    " bh=kmjWRdQb+kpvA4ZSXI9Gm/RUAw0QJguOg7YOVst7P7Q=;" \
+    " b=mK6u6AZStSBdNjKBBcnjbtFABdFZoYGlKlzkIJ+FbC+s9hcZR7N1mfPG3mrHdzWq/Q6/M1eA0Bxd3MFCdT8eCw==\r\n" \
+    "From: Alice <alice@sender.example>\r\nTo: bob@local.example\r\nSubject: signed\r\n\r\nHi Bob.\r\n.\r\n"
 
 /* clang-format off */
 static const struct kind kinds[] = {
@@ -48,6 +54,15 @@ static const struct kind kinds[] = {
         { ENVELOPE "DATA\r\n", "250 250 354" },
         { MESSAGE ENVELOPE "DATA\r\n", "250 250 250 354" },
         { MESSAGE "QUIT\r\n", "250 221" } },
+      0,
+      0 },
+    { 4,
+      { { "", "220" },
+        { EHLO, "250" },
+        { ENVELOPE "DATA\r\n", "250 250 354" },
+        { SIGNED ENVELOPE "DATA\r\n", "250 250 250 354" },
+        { SIGNED, "250" },
+        { QUIT } },
       0,
       0 },
     { 1,

@@ -140,6 +140,16 @@ class Explain(Story):
             self.assertEqual((run.status, said["verdict"]), (1, "reject"))
             self.assertEqual(said["reply"], reply)
 
+    def test_more_rounds_of_questions_than_allowed_are_the_senders_error(self):
+        """As in the scenario of that name: limits.passes holds here, too."""
+        chain = ["sender.example"] + ["%s.example" % c for c in "abcdefgh"]
+        facts = "".join('TXT %s OK "v=spf1 include:%s -all"\n' % pair for pair in zip(chain, chain[1:]))
+        facts += 'TXT h.example OK "v=spf1 ip4:192.0.2.1 -all"\nTXT mail.sender.example NODATA\nTXT _dmarc.sender.example NODATA\n'
+        facts += "TXT _dmarc.example NODATA\n"
+        for passes, result in ((64, "pass"), (8, "permerror")):
+            run = self.explain("--json", *GIVEN, facts=facts.encode(), ini=INI + "[limits]\npasses = %d\n" % passes)
+            self.assertEqual(run.json()["spf"]["result"], result)
+
     def test_framing_may_be_repaired_as_in_the_session(self):
         message = PLAIN.replace(b"Hello", b"Hel\rlo")
         self.assertEqual(self.explain(*GIVEN, message=message, ini=INI + "[framing]\nmode = normalise\n").status, 0)

@@ -110,6 +110,19 @@ class Records(Story):
             self.send(gateway, "good.example")
         self.assertEqual(self.dump(gateway).count("record 1\n"), 3)
 
+    def test_a_worker_that_drains_still_writes_them(self):
+        gateway = self.start()
+        self.send(gateway, "good.example")
+        client = self.greeted(gateway.smtp)
+        for command in ("MAIL FROM:<a@good.example>", "RCPT TO:<v@local.example>", "DATA"):
+            client.ask(command)
+        gateway.signal(signal.SIGTERM)
+        gateway.wait_log(event="stopping")
+        self.assertEqual(self.dump(gateway).count("record 1\n"), 1)
+        client.send(MESSAGE.replace(b"a@sender.example", b"a@good.example") + b".\r\n")
+        self.assertEqual(client.reply().code, 250)
+        gateway.stop()
+
     def test_explain_says_the_same_of_the_same_message(self):
         gateway = self.start()
         for domain in ("good.example", "bad.example"):
