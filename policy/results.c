@@ -608,7 +608,7 @@ struct str results_summary(const struct authentication *auth, struct arena *aren
     size_t before = arena->used;
 
     log_method(&printer, "spf", auth->mail_from.result, auth->mail_from.domain);
-    log_method(&printer, "spf_helo", auth->helo.result, STR(""));
+    log_method(&printer, "helo_spf", auth->helo.result, STR(""));
     log_dkim(&printer, auth);
     log_method(&printer, "arc", auth->arc.result, auth->arc.is_trusted ? auth->arc.trusted : STR(""));
     log_method(&printer, "dmarc", auth->dmarc.result, auth->dmarc.domain);

@@ -13,7 +13,7 @@
  */
 struct str results_fields(const struct policy *, const struct envelope *, const struct outcome *, struct arena *);
 
-/* One line for the log: "spf=pass spf_helo=none dkim=pass/example.org arc=none dmarc=pass/example.org policy=reject". */
+/* One line for the log: "spf=pass helo_spf=none dkim=pass/example.org arc=none dmarc=pass/example.org policy=reject". */
 struct str results_summary(const struct authentication *, struct arena *);
 
 /* True for fields that only we may write, in any case or obsolete form (RFC 8601 5, RFC 7208 9.1): Received-SPF,

@@ -242,7 +242,7 @@ class Spf(Judged):
         case = self.judge(letter("plain.example"), "a@fail.example")
         self.assertEqual(case.reply.text.rpartition(" (")[0], "5.7.23 SPF: fail.example does not permit 127.0.0.1 to send its mail")
         self.assertEqual((case.line["check"], case.line["reason"]), ("spf_alone", "fail: mailfrom fail.example: -all"))
-        self.assertEqual(case.line["spf_helo"], "none")
+        self.assertEqual(case.line["helo_spf"], "none")
         case = self.judge(letter("plain.example"), "a@temp.example")
         self.assertEqual(case.reply.text.rpartition(" (")[0], "4.7.24 SPF: the DNS does not answer for temp.example, try again later")
 

@@ -444,16 +444,15 @@ static void summaries_are_one_line(void)
     summary_is("");
     set_spf(AUTH_PASS);
     auth()->helo.result = AUTH_NONE;
-    summary_is("spf=pass/example.org spf_helo=none dkim=none");
+    summary_is("spf=pass/example.org helo_spf=none dkim=none");
     add_dkim(AUTH_PASS);
     add_dkim(AUTH_FAIL)->domain = STR("evil.example");
     auth()->arc.result = AUTH_NONE;
     set_dmarc(AUTH_FAIL, "reject");
     auth()->dmarc.disposition = "none";
     auth()->dmarc.override = "list";
-    summary_is(
-        "spf=pass/example.org spf_helo=none dkim=pass/example.org,fail/evil.example arc=none dmarc=fail/example.org "
-        "policy=reject disposition=none override=list");
+    summary_is("spf=pass/example.org helo_spf=none dkim=pass/example.org,fail/evil.example arc=none dmarc=fail/example.org "
+               "policy=reject disposition=none override=list");
 }
 
 static void summaries_escape_what_is_no_name(void)
