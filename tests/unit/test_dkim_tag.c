@@ -43,8 +43,8 @@ static void tags_come_one_by_one(void)
         size_t n = 0;
 
         while (tag_next(&rest, &tag)) {
-            memcpy(got + n, "|", n > 0);
-            n += n > 0;
+            if (n > 0)
+                got[n++] = '|';
             memcpy(got + n, tag.name.p, tag.name.n);
             got[n + tag.name.n] = '=';
             memcpy(got + n + tag.name.n + 1, tag.value.p, tag.value.n);
