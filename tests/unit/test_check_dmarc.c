@@ -652,8 +652,6 @@ static const struct test_case tests[] = {
     TEST(replies_name_the_domain_and_what_failed),
     TEST(long_and_odd_names_make_short_replies),
     TEST(findings_read_as_sentences),
-    TEST(a_full_arena_refuses_all_the_same),
-    TEST(monitor_says_what_would_have_happened),
     TEST(our_own_limits_are_not_the_senders_to_use),
     TEST(a_full_arena_accepts_nothing),
 };
