@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The resolver against servers of every kind: broken, hostile, slow, silent (ATTACKS L, ORACLE D-1 to D-7). The questions are put by
-dns_ask, as a session of the gateway puts them; what the gateway makes of the answers is told in the tests of its checks."""
+dns_ask, as a session of the gateway puts them, and by the gateway itself, whose queries are counted where they arrive."""
 import os
 import re
 import struct
 import subprocess
+import time
 
-from parts import dns
+from parts import dns, results
 from parts.dns import DNS, encode_name, encode_record, message
-from parts.gateway import Gateway, Process, binary, environment
+from parts.gateway import Gateway, Process, binary, environment, status_of
 from parts.place import BUILD, LIMIT, ROOT, fresh_endpoint, text, until
 from parts.story import Story, main
 
@@ -342,19 +343,8 @@ class Dead(Story):
         self.assertEqual((facts["A localhost"], facts["A x"]), ("NXDOMAIN", "NXDOMAIN"))
 
 
-def has_spf():
-    """Whether this gateway has a check that asks."""
-    if not hasattr(has_spf, "known"):
-        has_spf.known = b"[spf]" in subprocess.run([binary(), "check", "--defaults"], capture_output=True, env=environment()).stdout
-    return has_spf.known
-
-
 class Asking(Story):
     """Through the gateway, whose SPF check asks."""
-
-    def setUp(self):
-        if not has_spf():
-            self.skipTest("no check asks yet")
 
     def asking(self, zone, **keys):
         server = DNS(zone)
@@ -438,6 +428,222 @@ class Asking(Story):
             client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
         until(server.count, "the question is asked")
         gateway.stop()          # in order, with everything closed
+
+
+def signature(domain, selector):
+    """One that costs a question for its key, and no more."""
+    return ("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=%s; s=%s; h=From;\r\n\tbh=%s=; b=%s\r\n" % (
+        domain, selector, "A" * 43, "A" * 344)).encode()
+
+
+def letter(author):
+    return b"From: a@%s\r\n\r\nHi.\r\n" % author.encode()
+
+
+def greedy(domain):
+    """The worst record that is legal (RFC 7208 4.6.4): 10 terms "mx" of 10 hosts each, none of them the client's."""
+    zone = {domain: [("TXT", "v=spf1 %s -all" % " ".join("mx:m%d.%s" % (m, domain) for m in range(10)))]}
+    for m in range(10):
+        zone["m%d.%s" % (m, domain)] = [("MX", (h, "h%d.m%d.%s" % (h, m, domain))) for h in range(10)]
+        for h in range(10):
+            zone["h%d.m%d.%s" % (h, m, domain)] = [("A", "192.0.2.1")]
+    return zone
+
+
+class Wire(Story):
+    """What a message costs on the third wire, and what it cannot make us ask (ORACLE D-1 to D-7, ATTACKS G and L)."""
+
+    def start(self, zone, **sections):
+        self.dns = DNS(zone)
+        self.addCleanup(self.dns.stop)
+        settings = {"dns": {"servers": self.dns.text, "timeout": "2s", "tries": 1}, "server": {"workers": 1},
+                    "limits": {"sessions_per_address": 300}, "timeouts": {"verdict": "20s"}}
+        for name, keys in sections.items():
+            settings[name] = {**settings.get(name, {}), **keys}
+        self.gate, self.back = self.pair(settings)
+        return self.gate
+
+    def send(self, message, sender, helo="[127.0.0.1]", gate=None):
+        """The reply, the queries it cost, and the octets of the client."""
+        before = self.dns.count()
+        client = self.greeted((gate or self.gate).smtp)
+        client.ehlo(helo)
+        reply = client.deliver(message, sender=sender)
+        client.quit()
+        client.close()
+        return reply, self.dns.queries[before:], len(message) + len(sender) + len(helo) + 70
+
+    def assert_once(self, queries):
+        asked = [(query.name, query.type) for query in queries]
+        self.assertEqual(len(asked), len(set(asked)), [one for one in asked if asked.count(one) > 1])
+
+    def test_the_worst_record_costs_111_questions(self):
+        """D-1, Z-7."""
+        self.start(greedy("sender.example"), spf={"fail": "record"}, dmarc={"mode": "off"})
+        reply, queries, _ = self.send(letter("a.example"), "a@sender.example")
+        self.assert_reply(reply, 250)
+        self.assertEqual(len(queries), 1 + 10 + 100)
+        self.assert_once(queries)
+        found = results.parse(results.fields(self.back.messages[0].body, "Authentication-Results")[0])[1]
+        self.assertEqual(found["spf"][0][0], "fail")
+
+    def test_one_term_more_is_an_error_and_costs_no_more(self):
+        zone = greedy("sender.example")
+        zone["sender.example"] = [("TXT", zone["sender.example"][0][1].replace(" -all", " a:x.sender.example a:y.sender.example -all"))]
+        self.start(zone, spf={"fail": "record"}, dmarc={"mode": "off"})
+        _, queries, _ = self.send(letter("a.example"), "a@sender.example")
+        self.assertLessEqual(len(queries), 111)
+        self.assertEqual(self.back.messages[0].body.count(b"spf=permerror"), 1)
+
+    def test_signatures_beyond_the_cap_cost_nothing(self):
+        self.start({}, dmarc={"mode": "off"})
+        _, queries, _ = self.send(b"".join(signature("d%d.example" % n, "s") for n in range(200)) + letter("a.example"), "a@none.example")
+        self.assertEqual(sum("_domainkey" in query.name for query in queries), 5)
+
+    def test_a_name_of_many_labels_costs_eight_questions(self):
+        """Z-7, ATTACKS I01."""
+        self.start({})
+        author = ".".join(["a"] * 120 + ["example"])
+        _, queries, _ = self.send(letter(author), "a@none.example")
+        self.assertLessEqual(sum(query.name.startswith("_dmarc.") for query in queries), 8)
+        self.assert_once(queries)
+
+    def test_everything_at_once_stays_within_the_limits(self):
+        """D-1, G13: the caps of a transaction hold for all methods together; nothing is asked twice."""
+        zone = {**greedy("sender.example"), **greedy("helo.example")}
+        deep = ".".join(["b"] * 100)
+        self.start(zone, limits={"facts": 256})
+        message = b"".join(signature("%s.d%d.example" % (deep, n), "s") for n in range(9)) + letter(deep + ".author.example")
+        started = time.monotonic()
+        reply, queries, north = self.send(message, "a@sender.example", helo="helo.example")
+        self.assertIn(reply.code, (250, 451, 550))
+        self.assertLessEqual(len(queries), 256)
+        self.assert_once(queries)
+        east = sum(len(query.message) for query in queries)
+        print("%d queries, %d octets for %d of the client, %.1f s" % (len(queries), east, north, time.monotonic() - started), end=" ")
+        self.assertLess(east, 256 * 300)
+        small, queries, north = self.send(letter("a.example"), "a@sender.example", helo="helo.example")
+        self.assert_once(queries)
+
+    def test_the_same_name_is_asked_once(self):
+        """D-4: by several methods and messages of a session, with a cache and, within one message, without."""
+        zone = {"x.example": [("TXT", "v=spf1 a:x.example mx:x.example include:y.example -all"), ("A", "192.0.2.1"), ("MX", (1, "x.example"))],
+                "y.example": [("TXT", "v=spf1 a:x.example -all")], "_dmarc.x.example": [("TXT", "v=DMARC1; p=none")]}
+        self.start(zone, spf={"fail": "record"})
+        message = signature("x.example", "s") * 3 + letter("x.example")
+        client = self.greeted(self.gate.smtp)
+        client.ehlo("x.example")
+        for _ in range(3):
+            self.assert_reply(client.deliver(message, sender="a@x.example"), 250)
+        self.assert_once(self.dns.queries)
+        uncached = self.gateway(self.back.endpoint, {"dns": {"servers": self.dns.text, "cache_size": "0"}, "spf": {"fail": "record"}})
+        _, queries, _ = self.send(message, "a@x.example", helo="x.example", gate=uncached)
+        self.assertGreater(len(queries), 3)
+        self.assert_once(queries)
+
+    def test_names_made_of_what_the_client_says_are_names(self):
+        """D-3, G05: macros, and letters of every kind in them."""
+        terms = ["exists:%{l}.l.example", "exists:%{l-}.r.example", "exists:%{h}.h.example", "exists:%{s}.s.example", "exists:%{L}.u.example",
+                 "exists:%{l1r-}.%{d1}.x.example", "exists:%{i}.%{v}.i.example"]
+        below = ".".join(["z" * 60, "y" * 60])
+        self.start({"%st%d.example" % (front, n): [("TXT", "v=spf1 %s ?all" % term)] for n, term in enumerate(terms)
+                    for front in ("", below + ".")}, limits={"transactions": 1000, "errors": 1000})
+        client = self.greeted(self.gate.smtp)
+        client.ehlo("x" * 60 + "." + "y" * 60 + ".helo.example")
+        for local in (b"a", b'"a b"', b'"a\\\\b"', b"a.b.c", b'".."', b'"' + b"." * 60 + b'"', b"x" * 64, b'"\\@"', b"a-" * 31 + b"a", b"=" * 63,
+                      b"{}", b'"*"', b'"a;b(c"', b"_" * 64, b'"\\\""', b'" "'):
+            for n in range(2 * len(terms)):
+                domain = "%st%d.example" % (below + "." if n % 2 else "", n // 2)
+                if client.ask(b"MAIL FROM:<" + local + b"@" + domain.encode() + b">").code == 250:
+                    client.rcpt()
+                    self.assertIn(client.data(letter("a.example")).code, (250, 451))
+        self.assertGreater(self.dns.count(), 30)
+        for query in self.dns.queries:
+            labels = query.name_sent.split(".")
+            self.assertLessEqual(len(query.name_sent), 253)
+            self.assertTrue(all(0 < len(label) <= 63 for label in labels), query)
+            self.assertRegex(query.name_sent, r"\A[!-~ ]+\Z")
+
+    def test_ids_and_ports_of_the_gateway_are_its_own_choice(self):
+        """D-2."""
+        self.start({"n%d.example" % n: SPF for n in range(40)}, dmarc={"mode": "off"})
+        client = self.greeted(self.gate.smtp)
+        for n in range(40):
+            client.deliver(letter("a.example"), sender="a@n%d.example" % n)
+        self.assertGreater(len({query.id for query in self.dns.queries}), 35)
+        self.assertGreater(len({query.peer[1] for query in self.dns.queries}), 35)
+
+    def test_large_answers_and_chains(self):
+        """D-5, D-6: a key by TCP, and behind a chain of CNAMEs; what is too long is no answer."""
+        chain = {"c%d.example" % n: [("CNAME", "c%d.example" % (n + 1))] for n in range(1, 12)}
+        for links, result in ((7, "pass"), (8, "pass"), (9, "temperror")):
+            with self.subTest(links=links):
+                zone = dict(chain)
+                zone["sender.example"] = [("CNAME", "c%d.example" % (13 - links))]
+                zone["c12.example"] = [("TXT", "v=spf1 ip4:127.0.0.0/8 -all")]
+                self.start(zone, spf={"temperror": "record"})
+                self.send(letter("a.example"), "a@sender.example")
+                self.assertIn(b"spf=%s" % result.encode(), self.back.messages[-1].body.partition(b";")[2][:400])
+        self.start({"sender.example": dns.truncated([("TXT", "v=spf1 ip4:127.0.0.0/8 -all"), ("TXT", "x" * 3000)])})
+        self.send(letter("a.example"), "a@sender.example")
+        self.assertIn(b"spf=pass", self.back.messages[-1].body)
+        self.assertEqual([query.tcp for query in self.dns.asked("sender.example")], [False, True])
+
+    def test_who_is_refused_before_costs_no_question(self):
+        """D-7."""
+        self.start({"sender.example": SPF}, limits={"sessions_per_address": 1})
+        client = self.greeted(self.gate.smtp)
+        self.assertEqual(self.client(self.gate.smtp).greeting.code, 421)
+        client.mail("a@sender.example")
+        self.assertEqual(client.rcpt("v@elsewhere.example").code, 550)
+        self.assertEqual(client.ask("DATA").code, 503)
+        client.ask("MAIL FROM:<a@sender.example> SIZE=999999999999")
+        client.quit()
+        self.assertEqual(self.dns.queries, [])
+
+    def worst(self):
+        return b"".join(signature("d%d.example" % n, "s") for n in range(9)) + letter("author.example")
+
+    def test_with_all_of_the_dns_dead_each_message_has_its_451_in_time(self):
+        """L04, R-3: the bound is [timeouts] verdict, for one session as for a hundred, and they cost what was promised."""
+        self.start({}, timeouts={"verdict": "3s"})
+        self.dns.default = dns.DROP
+        started = time.monotonic()
+        reply, _, _ = self.send(self.worst(), "a@sender.example", helo="helo.example")
+        took = time.monotonic() - started
+        self.assertEqual(reply.code, 451)
+        self.assertLess(took, 3 + 2)
+        worker, = self.gate.workers()
+        before = int(status_of(worker)["VmRSS"].split()[0])
+        clients = [self.greeted(self.gate.smtp) for _ in range(100)]
+        started = time.monotonic()
+        for n, client in enumerate(clients):
+            client.mail("a@s%d.example" % n)
+            client.rcpt()
+            client.ask("DATA")
+            client.send(self.worst().replace(b"author", b"author%d" % n) + b".\r\n")
+        until(lambda: self.dns.count() > 64, "they ask")
+        grown = int(status_of(worker)["VmRSS"].split()[0]) - before
+        for client in clients:
+            self.assertEqual(client.reply().code, 451)
+        self.assertLess(time.monotonic() - started, 3 + 6)
+        print("%.1f s, %d KB for 100 waiting" % (took, grown), end=" ")
+        self.assertLess(grown, 100 * 200)       # KB
+        self.assertEqual(self.back.messages, [])
+
+    def test_answers_that_are_late_each_time_do_not_add_up(self):
+        """G11, Z-7: each is in time, all of them are not."""
+        zone = {"i%d.example" % n: dns.late(0.7, [("TXT", "v=spf1 include:i%d.example -all" % (n + 1))]) for n in range(9)}
+        zone["i9.example"] = dns.late(0.7, [("TXT", "v=spf1 ip4:127.0.0.0/8 -all")])
+        self.start(zone, timeouts={"verdict": "3s"})
+        started = time.monotonic()
+        reply, _, _ = self.send(letter("a.example"), "a@i0.example")
+        took = time.monotonic() - started
+        self.assert_reply(reply, 451, "4.7.24")
+        self.assertLess(took, 3 + 2)
+        self.assertEqual(self.back.messages, [])
+        time.sleep(0.8)                          # the answer that came behind its time is for the next one
+        self.send(letter("a.example"), "a@i0.example")
 
 
 class Ini(Story):
