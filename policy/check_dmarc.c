@@ -218,7 +218,7 @@ static const char *aligned_names(const struct judging *j)
 
 /* ---- the result ---- */
 
-static enum auth_result result_of(const struct judging *j)
+static enum auth_result result_of(const struct judging *j, enum certainty passes)
 {
     enum dmarc_request request;
 
@@ -229,9 +229,9 @@ static enum auth_result result_of(const struct judging *j)
     request = dmarc_record_request(j->record, false, true);
     if (request == DMARC_UNSTATED) /* RFC 9989 4.10.1: no DMARC processing; 9: "permerror", an incorrect record */
         return AUTH_PERMERROR;
-    if (j->passes.now == YES)
+    if (passes == YES)
         return AUTH_PASS;
-    return j->passes.now == MAYBE || !j->is_request_known ? AUTH_TEMPERROR : AUTH_FAIL;
+    return passes == MAYBE || !j->is_request_known ? AUTH_TEMPERROR : AUTH_FAIL;
 }
 
 /* ---- overrides ---- */
@@ -462,7 +462,8 @@ static void judge(struct judging *j)
         result->result = AUTH_PENDING;
         return;
     }
-    result->result = result_of(j);
+    result->result = result_of(j, j->passes.now);
+    result->best_is_pass = result_of(j, j->passes.best) == AUTH_PASS;
     result->reason = j->answer == DMARC_UNSURE ? STR("no answer to the question for the DMARC record") : found(j);
     if (result->reason.p == NULL)
         result->reason = STR("");
