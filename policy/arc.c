@@ -345,12 +345,14 @@ static bool read_properties(struct str rest, struct str *from)
     return seen <= 1;
 }
 
-/* authserv-id [CFWS version]. Whose name it is means nothing here: the seal tells who speaks. */
+/* authserv-id [CFWS version]. Whose name it is means nothing here: the seal tells who speaks. One with a "=" is a result to
+ * somebody who does not miss the authserv-id.
+ */
 static bool is_authserv_id(struct str part)
 {
-    struct str rest = header_skip_cfws(part);
+    struct str rest = header_skip_cfws(part), id = take_value(&rest);
 
-    if (take_value(&rest).n == 0)
+    if (id.n == 0 || str_find(id, '=') < id.n)
         return false;
     rest = header_skip_cfws(rest);
     take_digits(&rest);

@@ -78,6 +78,7 @@ struct dmarc_result {
     const char *override; /* "" or why a fail was not acted on: "arc", "forwarder", "list", "monitor", "postmaster" */
     bool is_testing;      /* t=y (RFC 9989) */
     unsigned queries;     /* of the tree walk, of 8 */
+    bool best_is_pass;    /* before the body has been seen to its end: whatever PAST said, it may still pass */
     struct str record;    /* as found */
     struct str reason;
 };

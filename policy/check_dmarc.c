@@ -223,7 +223,7 @@ static const char *aligned_names(const struct judging *j)
 
 /* ---- the result ---- */
 
-static enum auth_result result_of(const struct judging *j)
+static enum auth_result result_of(const struct judging *j, enum certainty passes)
 {
     enum dmarc_request request;
 
@@ -234,9 +234,9 @@ static enum auth_result result_of(const struct judging *j)
     request = dmarc_record_request(j->record, false, true);
     if (request == DMARC_UNSTATED) /* RFC 9989 4.10.1: no DMARC processing; 9: "permerror", an incorrect record */
         return AUTH_PERMERROR;
-    if (j->passes.now == YES)
+    if (passes == YES)
         return AUTH_PASS;
-    if (j->passes.now == MAYBE || !j->is_request_known)
+    if (passes == MAYBE || !j->is_request_known)
         return AUTH_TEMPERROR;
     return pass_is_short(j->pass) ? AUTH_TEMPERROR : AUTH_FAIL; /* what would have passed may not have fitted */
 }
@@ -505,7 +505,8 @@ static void judge(struct judging *j)
         result->result = AUTH_PENDING;
         return;
     }
-    result->result = result_of(j);
+    result->result = result_of(j, j->passes.now);
+    result->best_is_pass = result_of(j, j->passes.best) == AUTH_PASS;
     result->reason = j->answer == DMARC_UNSURE ? STR("no answer to the question for the DMARC record") : found(j);
     if (result->reason.p == NULL)
         result->reason = STR("");

@@ -257,6 +257,7 @@ static const struct {
     { "i=1; mx.example; x-dmarc=pass", NULL },
     { "i=1; mx.example; dmarcx=pass", NULL },
     { "i=1; mx.example; spf=pass dmarc=pass", NULL },
+    { "i=1; dmarc=fail; dmarc=pass", NULL }, /* for somebody who does not miss the authserv-id */
     { "i=1; dmarc=pass", NULL },
     { "mx.example; dmarc=pass", NULL },
 

@@ -25,10 +25,12 @@ static struct facts facts;
 /* ---- the stand-in for DMARC ---- */
 
 static enum auth_result dmarc_says;
+static bool dmarc_may_pass;
 
 static void say_dmarc(struct pass *pass)
 {
     pass->outcome->auth.dmarc.result = dmarc_says;
+    pass->outcome->auth.dmarc.best_is_pass = dmarc_may_pass;
     pass->pending = dmarc_says == AUTH_PENDING;
 }
 
@@ -208,7 +210,10 @@ static const struct judgement {
     { "where DMARC is off", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_ABSENT, 0, 550, "5.7.23" },
     { "DMARC passed", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_PASS, 0, 0, "" },
     { "DMARC decides for itself", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_FAIL, 0, 0, "" },
-    { "DMARC could not", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_TEMPERROR, 0, 0, "" },
+    { "DMARC could not", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_TEMPERROR, 0, 451, "4.7.0" },
+    { "DMARC could not, recorded", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, TEMPERROR_RECORD, false, AUTH_TEMPERROR, 0, 0, "" },
+    { "DMARC could not, and nothing hangs on it", FROM("soft.example"), SPF_FAIL_WITHOUT_DMARC, 0, true, AUTH_TEMPERROR, 0, 0, "" },
+    { "DMARC could not, a broken record refused", FROM("perm.example"), SPF_FAIL_WITHOUT_DMARC, 0, true, AUTH_TEMPERROR, 0, 451, "4.7.0" },
     { "DMARC found an error", FROM("fail.example"), SPF_FAIL_WITHOUT_DMARC, 0, false, AUTH_PERMERROR, 0, 0, "" },
     { "a fail that is only recorded", FROM("fail.example"), SPF_FAIL_RECORD, 0, false, AUTH_NONE, 0, 0, "" },
     { "a fail refused at once", FROM("fail.example"), SPF_FAIL_REJECT, 0, false, AUTH_PASS, 550, 550, "5.7.23" },
@@ -333,6 +338,21 @@ static void at_data_it_looks_ahead_and_waits_for_nothing(void)
     check_reply(550, "5.7.23");
 }
 
+/* A signature that a streamed body contradicted before: AT_HEADERS DMARC failed, AT_END it may pass (RFC 9989 5.4). */
+static void what_dmarc_may_still_pass_is_not_deferred_by_its_header(void)
+{
+    struct policy policy = make_policy();
+    static const struct mail mail = FROM("temp.example");
+
+    dmarc_says = AUTH_FAIL;
+    dmarc_may_pass = true;
+    judge(&policy, AT_HEADERS, &mail, NULL);
+    check_reply(0, "");
+    dmarc_may_pass = false;
+    judge(&policy, AT_END, &mail, NULL);
+    check_reply(451, "4.7.24");
+}
+
 static void while_dmarc_is_pending_nothing_is_refused(void)
 {
     struct policy policy = make_policy();
@@ -400,6 +420,7 @@ static const struct test_case tests[] = {
     TEST(the_postmaster_hears_everybody),
     TEST(at_rcpt_nothing_is_asked_that_decides_nothing),
     TEST(at_data_it_looks_ahead_and_waits_for_nothing),
+    TEST(what_dmarc_may_still_pass_is_not_deferred_by_its_header),
     TEST(while_dmarc_is_pending_nothing_is_refused),
     TEST(the_reply_names_domain_and_client),
     TEST(a_full_arena_is_no_result),
