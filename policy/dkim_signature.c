@@ -99,11 +99,8 @@ static const char *read_selector(const struct reader *r)
 static bool is_under(struct str domain, struct str parent)
 {
     char a_room[PATH_DOMAIN_MAX + 1], b_room[PATH_DOMAIN_MAX + 1];
-    struct str a = domain_canonical(domain, a_room), b = domain_canonical(parent, b_room);
 
-    if (a.n == 0 || b.n == 0 || !str_iends(a, b))
-        return false;
-    return a.n == b.n || a.p[a.n - b.n - 1] == '.';
+    return domain_is_within(domain_canonical(domain, a_room), domain_canonical(parent, b_room));
 }
 
 struct str dkim_domain(struct str domain, struct arena *arena)

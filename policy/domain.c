@@ -343,6 +343,13 @@ struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1])
     return str_from(out, n);
 }
 
+bool domain_is_within(struct str name, struct str domain)
+{
+    if (domain.n == 0 || name.n < domain.n || !str_eq(str_skip(name, name.n - domain.n), domain))
+        return false;
+    return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
+}
+
 /* RFC 5321 4.1.3. No tag but IPv6 was ever registered, so General-address-literal is not taken; nor are the
  * leading zeros that Snum allows ("[010.0.0.1]"), because half the world reads them as octal.
  */

@@ -210,19 +210,12 @@ static enum match match_host(struct run *run, struct str name, unsigned bits)
 
 /* ---- the validated names of the client, RFC 7208 5.5 ---- */
 
-static bool is_within(struct str name, struct str domain)
-{
-    if (!str_iends(name, domain))
-        return false;
-    return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
-}
-
 /* How well a name serves as %{p} of `domain` (RFC 7208 7.3): itself, one below it, any other. */
 enum kinship { SAME, BELOW, STRANGER, KINSHIPS };
 
 static enum kinship kinship(struct str name, struct str domain)
 {
-    return !is_within(name, domain) ? STRANGER : name.n == domain.n ? SAME : BELOW;
+    return !domain_is_within(name, domain) ? STRANGER : name.n == domain.n ? SAME : BELOW;
 }
 
 /* An error of the DNS means that this name is not validated, and no void is counted for it: its owner is the client's,
