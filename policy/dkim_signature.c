@@ -238,7 +238,7 @@ static const char *read_limit(const struct reader *r)
 
     if (r->signature->kind == SIGNATURE_SEAL || !has(r, TAG_L))
         return NULL;
-    while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9')
+    while (digits < value.n && ascii_is_digit(value.p[digits]))
         digits++;
     if (value.n == 0 || digits < value.n || digits > 76)
         return "l= is not a length";

@@ -272,14 +272,6 @@ static bool set_validated(struct run *run, struct str domain)
 
 /* ---- target names ---- */
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* RFC 7208 4.6.4: false when one more is one too many. */
 static bool count_lookup(struct run *run)
 {
@@ -293,7 +285,7 @@ static bool count_lookup(struct run *run)
 /* RFC 8616 4: whether a spec names the sender in letters that no domain name has. */
 static bool names_no_ascii_sender(const struct run *run, struct str spec)
 {
-    return !is_ascii(run->macros.value['l' - 'a']) && (spf_macro_uses(spec, 's') || spf_macro_uses(spec, 'l'));
+    return !str_is_ascii(run->macros.value['l' - 'a']) && (spf_macro_uses(spec, 's') || spf_macro_uses(spec, 'l'));
 }
 
 /* The target name of `spec` (empty: the domain itself) in `out`. MATCH when there is one; without one NO_MATCH;
