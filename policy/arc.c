@@ -16,11 +16,6 @@ static const struct str names[ARC_PARTS] = {
 
 /* ---- words ---- */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -29,7 +24,7 @@ static bool is_blank(char c)
 /* Keyword of RFC 5321 4.1.2, and "_", which names of vendors' own methods have. */
 static bool is_keyword_octet(char c)
 {
-    return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '-' || c == '_';
+    return ascii_is_digit(c) || ascii_is_letter(c) || c == '-' || c == '_';
 }
 
 /* Takes `c` off the front, with CFWS before and after it. */
@@ -57,7 +52,7 @@ static struct str take_digits(struct str *rest)
 {
     struct str word = { rest->p, 0 };
 
-    while (word.n < rest->n && is_digit(rest->p[word.n]))
+    while (word.n < rest->n && ascii_is_digit(rest->p[word.n]))
         word.n++;
     *rest = str_skip(*rest, word.n);
     return word;

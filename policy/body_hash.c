@@ -112,11 +112,6 @@ static bool is_line_octet(char c)
     return c == '\r' || c == '\n';
 }
 
-static bool is_wsp(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* An octet that may be part of a line end. */
 static void take_line_octet(struct body_hashes *b, bool is_relaxed, char c)
 {
@@ -205,7 +200,7 @@ static size_t unchanged_length(struct str s)
             n += BLOCK;
         n = find_changed(s, n, s.n);
     }
-    while (is_line_octet(s.p[n - 1]) || is_wsp(s.p[n - 1]))
+    while (is_line_octet(s.p[n - 1]) || ascii_is_blank(s.p[n - 1]))
         n--;
     return n;
 }
@@ -223,7 +218,7 @@ static void add_relaxed(struct body_hashes *b, struct str in)
 
         if (is_line_octet(in.p[0])) {
             take_line_octet(b, true, in.p[0]);
-        } else if (is_wsp(in.p[0])) {
+        } else if (ascii_is_blank(in.p[0])) {
             if (canon->cr)
                 emit_waiting(b, true);
             canon->blank = true;

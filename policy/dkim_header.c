@@ -8,11 +8,6 @@
 
 /* ---- canonical forms ---- */
 
-static bool is_wsp(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* A field value on its way into the hash in relaxed form. */
 struct relaxed {
     struct sha256 *sha;
@@ -24,7 +19,7 @@ static size_t plain_length(struct str s)
 {
     size_t n = 0;
 
-    while (n < s.n && !is_wsp(s.p[n]) && s.p[n] != '\r')
+    while (n < s.n && !ascii_is_blank(s.p[n]) && s.p[n] != '\r')
         n++;
     return n;
 }
@@ -35,7 +30,7 @@ static size_t space_length(struct str s)
     size_t n = 0;
 
     while (n < s.n) {
-        if (is_wsp(s.p[n]))
+        if (ascii_is_blank(s.p[n]))
             n++;
         else if (s.n - n >= 2 && s.p[n] == '\r' && s.p[n + 1] == '\n')
             n += 2;

@@ -99,11 +99,8 @@ static const char *read_selector(const struct reader *r)
 static bool is_under(struct str domain, struct str parent)
 {
     char a_room[PATH_DOMAIN_MAX + 1], b_room[PATH_DOMAIN_MAX + 1];
-    struct str a = domain_canonical(domain, a_room), b = domain_canonical(parent, b_room);
 
-    if (a.n == 0 || b.n == 0 || !str_iends(a, b))
-        return false;
-    return a.n == b.n || a.p[a.n - b.n - 1] == '.';
+    return domain_is_within(domain_canonical(domain, a_room), domain_canonical(parent, b_room));
 }
 
 struct str dkim_domain(struct str domain, struct arena *arena)
@@ -241,7 +238,7 @@ static const char *read_limit(const struct reader *r)
 
     if (r->signature->kind == SIGNATURE_SEAL || !has(r, TAG_L))
         return NULL;
-    while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9')
+    while (digits < value.n && ascii_is_digit(value.p[digits]))
         digits++;
     if (value.n == 0 || digits < value.n || digits > 76)
         return "l= is not a length";

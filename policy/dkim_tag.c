@@ -45,17 +45,12 @@ static bool has_good_octets(struct str s)
     return true;
 }
 
-static bool is_alpha(char c)
-{
-    return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
-}
-
 static bool is_tag_name(struct str name)
 {
-    if (name.n == 0 || !is_alpha(name.p[0]))
+    if (name.n == 0 || !ascii_is_letter(name.p[0]))
         return false;
     for (size_t i = 1; i < name.n; i++)
-        if (!is_alpha(name.p[i]) && !(name.p[i] >= '0' && name.p[i] <= '9') && name.p[i] != '_')
+        if (!ascii_is_letter(name.p[i]) && !ascii_is_digit(name.p[i]) && name.p[i] != '_')
             return false;
     return true;
 }
@@ -132,19 +127,6 @@ bool colon_list_holds(struct str list, struct str word)
 
 /* ---- base64, RFC 4648 4 ---- */
 
-enum { NO_SEXTET = 64 };
-
-static unsigned sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (unsigned)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (unsigned)(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return (unsigned)(c - '0') + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : NO_SEXTET;
-}
-
 /* What has been read of a base64 text. */
 struct base64 {
     size_t sextets, padding;
@@ -154,13 +136,13 @@ struct base64 {
 /* Takes one character; false when it cannot stand here. */
 static bool base64_take(struct base64 *b, char c)
 {
-    unsigned value = sextet(c);
+    unsigned value = base64_value(c);
 
     if (is_fws_octet(c))
         return true;
     if (c == '=')
         return ++b->padding <= 2;
-    if (value == NO_SEXTET || b->padding > 0)
+    if (value == BASE64_NONE || b->padding > 0)
         return false;
     b->bits = b->bits << 6 | value;
     b->sextets++;

@@ -64,17 +64,6 @@ static enum dmarc_psd read_psd(struct str value)
 
 /* ---- reporting URIs ---- */
 
-static bool is_alpha(char c)
-{
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'z';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_one_of(char c, const char *set)
 {
     return c != '\0' && strchr(set, c) != NULL;
@@ -83,17 +72,17 @@ static bool is_one_of(char c, const char *set)
 /* The characters of RFC 3986 2; "!" would have to be encoded (RFC 9989 4.8), and begins an obsolete size here. */
 static bool is_uri_octet(char c)
 {
-    return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~:/?#[]@$&'()*+;=%");
+    return ascii_is_letter(c) || ascii_is_digit(c) || is_one_of(c, "-._~:/?#[]@$&'()*+;=%");
 }
 
 static bool is_uri(struct str text)
 {
     size_t colon = str_find(text, ':'), end = str_find(text, '!');
 
-    if (colon == 0 || colon + 1 >= end || !is_alpha(text.p[0]))
+    if (colon == 0 || colon + 1 >= end || !ascii_is_letter(text.p[0]))
         return false;
     for (size_t i = 1; i < colon; i++)
-        if (!is_alpha(text.p[i]) && !is_digit(text.p[i]) && !is_one_of(text.p[i], "+-."))
+        if (!ascii_is_letter(text.p[i]) && !ascii_is_digit(text.p[i]) && !is_one_of(text.p[i], "+-."))
             return false;
     for (size_t i = colon; i < end; i++)
         if (!is_uri_octet(text.p[i]))

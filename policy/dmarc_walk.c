@@ -28,14 +28,6 @@ static struct str parent(struct str name)
     return str_skip(name, n < name.n ? n + 1 : n);
 }
 
-/* Is `below` the name itself or a name below it? */
-static bool is_within(struct str below, struct str name)
-{
-    if (below.n < name.n || !str_eq(str_skip(below, below.n - name.n), name))
-        return false;
-    return below.n == name.n || below.p[below.n - name.n - 1] == '.';
-}
-
 /* The name one label longer than `above` on the way down to `domain`, which lies below it. */
 static struct str one_below(struct str domain, struct str above)
 {
@@ -187,7 +179,7 @@ enum dmarc_answer dmarc_aligned(struct pass *pass, const struct dmarc_walk *auth
         return DMARC_NO_RECORD;
     if (author->state != DMARC_RECORD)
         return author->state;
-    if (!is_within(identifier, author->organizational))
+    if (!domain_is_within(identifier, author->organizational))
         return DMARC_NO_RECORD;
     dmarc_walk(pass, identifier, &walk);
     if (walk.state != DMARC_RECORD)

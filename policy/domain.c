@@ -86,14 +86,6 @@ static bool is_let_dig(uint32_t c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Cuts the next label and its dot off the front of `*rest`; the caller knows that a label is to come. `*more`
  * tells whether a dot followed, that is, whether another label must.
  */
@@ -269,7 +261,7 @@ static enum path_error canonical_label(struct str label, struct label_out *out)
     out->full = false;
     if (label.n == 0)
         return PATH_BAD_DOMAIN;
-    return is_ascii(label) ? lower_label(label, out) : encode_u_label(label, out);
+    return str_is_ascii(label) ? lower_label(label, out) : encode_u_label(label, out);
 }
 
 /* RFC 5321 4.1.2: sub-domain = Let-dig [Ldh-str], and Ldh-str ends in Let-dig; RFC 6531 3.3 adds U-label. The
@@ -313,7 +305,7 @@ enum path_error domain_check(struct str domain, unsigned flags)
     }
     if (worst != PATH_OK || domain.n > PATH_DOMAIN_MAX)
         return PATH_DOMAIN_TOO_LONG;
-    return is_ascii(domain) || (flags & PATH_UTF8) != 0 ? PATH_OK : PATH_NEEDS_UTF8;
+    return str_is_ascii(domain) || (flags & PATH_UTF8) != 0 ? PATH_OK : PATH_NEEDS_UTF8;
 }
 
 bool domain_is_valid(struct str domain)
@@ -341,6 +333,13 @@ struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1])
     }
     out[n] = '\0';
     return str_from(out, n);
+}
+
+bool domain_is_within(struct str name, struct str domain)
+{
+    if (domain.n == 0 || name.n < domain.n || !str_eq(str_skip(name, name.n - domain.n), domain))
+        return false;
+    return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
 }
 
 /* RFC 5321 4.1.3. No tag but IPv6 was ever registered, so General-address-literal is not taken; nor are the

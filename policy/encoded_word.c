@@ -62,17 +62,6 @@ static unsigned q_effects(struct str text)
     return effects;
 }
 
-static unsigned base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (unsigned)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (unsigned)(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return (unsigned)(c - '0') + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : 64;
-}
-
 /* RFC 2045 6.8: octets that are not of the alphabet are passed over. */
 static unsigned b_effects(struct str text)
 {
@@ -82,7 +71,7 @@ static unsigned b_effects(struct str text)
     for (size_t i = 0; i < text.n; i++) {
         unsigned value = base64_value(text.p[i]);
 
-        if (value == 64)
+        if (value == BASE64_NONE)
             continue;
         bits = (bits << 6 | value) & 0xFFFF;
         n += 6;

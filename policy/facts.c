@@ -267,11 +267,6 @@ struct str facts_dump(const struct facts *facts, struct arena *arena)
 
 /* ---- from text ---- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -312,14 +307,14 @@ static bool next_word(struct str *rest, struct str *word)
 {
     size_t n = 0;
 
-    while (rest->n > 0 && is_blank(rest->p[0]))
+    while (rest->n > 0 && ascii_is_blank(rest->p[0]))
         *rest = str_skip(*rest, 1);
     if (rest->n > 0 && rest->p[0] == '"')
         n = quoted_length(*rest);
     else
         while (n < rest->n && is_bare_octet(rest->p[n]))
             n++;
-    if (n == 0 || (n < rest->n && !is_blank(rest->p[n])))
+    if (n == 0 || (n < rest->n && !ascii_is_blank(rest->p[n])))
         return false;
     *word = str_from(rest->p, n);
     *rest = str_skip(*rest, n);

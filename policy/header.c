@@ -1,10 +1,5 @@
 #include "header.h"
 
-static bool is_wsp(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* ftext of RFC 5322 2.2: printable US-ASCII but the colon. RFC 6532 leaves field names as they were. */
 static bool is_name_octet(char c)
 {
@@ -41,7 +36,7 @@ static size_t field_length(struct str text)
 {
     size_t n = line_length(text);
 
-    while (n < text.n && is_wsp(text.p[n]))
+    while (n < text.n && ascii_is_blank(text.p[n]))
         n += line_length(str_skip(text, n));
     return n;
 }
@@ -61,7 +56,7 @@ static enum line_kind line_kind(struct str text, size_t *name_n, size_t *colon)
         at++;
     *name_n = at;
     if (at > 0)
-        while (at < text.n && is_wsp(text.p[at]))
+        while (at < text.n && ascii_is_blank(text.p[at]))
             at++;
     *colon = at;
     if (at == text.n || (text.n == 1 && text.p[0] == '\r'))
@@ -127,9 +122,9 @@ static size_t fws_length(struct str s)
     size_t at = 0;
 
     while (at < s.n) {
-        if (is_wsp(s.p[at]))
+        if (ascii_is_blank(s.p[at]))
             at++;
-        else if (s.n - at > 2 && s.p[at] == '\r' && s.p[at + 1] == '\n' && is_wsp(s.p[at + 2]))
+        else if (s.n - at > 2 && s.p[at] == '\r' && s.p[at + 1] == '\n' && ascii_is_blank(s.p[at + 2]))
             at += 3;
         else
             break;

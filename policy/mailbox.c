@@ -35,21 +35,16 @@ static bool fail(struct mailbox_list *list, enum mailbox_error error)
 
 /* ---- what must not be anywhere ---- */
 
-static bool is_wsp(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* Length of the fold at the front: CRLF and a blank (RFC 5322 2.2.3); 0 when there is none. */
 static size_t fold_length(struct str s)
 {
-    return s.n >= 3 && s.p[0] == '\r' && s.p[1] == '\n' && is_wsp(s.p[2]) ? 3 : 0;
+    return s.n >= 3 && s.p[0] == '\r' && s.p[1] == '\n' && ascii_is_blank(s.p[2]) ? 3 : 0;
 }
 
 /* True when the line at the front, behind the blank that folds it, has nothing but blanks. */
 static bool is_blank_line(struct str s)
 {
-    while (s.n > 0 && is_wsp(s.p[0]))
+    while (s.n > 0 && ascii_is_blank(s.p[0]))
         s = str_skip(s, 1);
     return s.n == 0 || s.p[0] == '\r';
 }

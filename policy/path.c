@@ -325,15 +325,6 @@ static void print_local(struct pen *pen, const struct parts *parts, struct path 
         path->local = put_quoted(pen, path->unquoted);
 }
 
-/* Asked of the text, not of what was sent: a dropped route takes its need of SMTPUTF8 with it. */
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static void print(const struct parts *parts, char room[PATH_ROOM], struct path *path)
 {
     struct pen pen = { room, 0 };
@@ -350,7 +341,8 @@ static void print(const struct parts *parts, char room[PATH_ROOM], struct path *
         path->is_literal = at(parts->domain, '[');
     }
     path->text = str_from(pen.p, pen.n);
-    path->is_utf8 = !is_ascii(path->text);
+    /* asked of the text, not of what was sent: a dropped route takes its need of SMTPUTF8 with it */
+    path->is_utf8 = !str_is_ascii(path->text);
 }
 
 enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,

@@ -69,6 +69,9 @@ enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, c
  */
 struct str domain_canonical(struct str domain, char out[PATH_DOMAIN_MAX + 1]);
 
+/* Whether a canonical name is `domain` or lies below it. */
+bool domain_is_within(struct str name, struct str domain);
+
 /* Why a name is no Domain (RFC 5321 4.1.2; underscores tolerated as real names have them): PATH_OK,
  * PATH_BAD_DOMAIN, PATH_DOMAIN_TOO_LONG or PATH_NEEDS_UTF8. U-labels (RFC 6531 3.3) are taken with PATH_UTF8.
  * No trailing dot.

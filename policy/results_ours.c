@@ -49,7 +49,7 @@ static struct str without_version(struct str squeezed, struct str authserv_id)
     if (squeezed.n < authserv_id.n)
         return squeezed;
     version = str_skip(squeezed, authserv_id.n);
-    while (version.n > 0 && version.p[0] >= '0' && version.p[0] <= '9')
+    while (version.n > 0 && ascii_is_digit(version.p[0]))
         version = str_skip(version, 1);
     return version.n == 0 ? str_from(squeezed.p, authserv_id.n) : squeezed;
 }

@@ -210,19 +210,12 @@ static enum match match_host(struct run *run, struct str name, unsigned bits)
 
 /* ---- the validated names of the client, RFC 7208 5.5 ---- */
 
-static bool is_within(struct str name, struct str domain)
-{
-    if (!str_iends(name, domain))
-        return false;
-    return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
-}
-
 /* How well a name serves as %{p} of `domain` (RFC 7208 7.3): itself, one below it, any other. */
 enum kinship { SAME, BELOW, STRANGER, KINSHIPS };
 
 static enum kinship kinship(struct str name, struct str domain)
 {
-    return !is_within(name, domain) ? STRANGER : name.n == domain.n ? SAME : BELOW;
+    return !domain_is_within(name, domain) ? STRANGER : name.n == domain.n ? SAME : BELOW;
 }
 
 /* An error of the DNS means that this name is not validated, and no void is counted for it: its owner is the client's,
@@ -279,14 +272,6 @@ static bool set_validated(struct run *run, struct str domain)
 
 /* ---- target names ---- */
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* RFC 7208 4.6.4: false when one more is one too many. */
 static bool count_lookup(struct run *run)
 {
@@ -300,7 +285,7 @@ static bool count_lookup(struct run *run)
 /* RFC 8616 4: whether a spec names the sender in letters that no domain name has. */
 static bool names_no_ascii_sender(const struct run *run, struct str spec)
 {
-    return !is_ascii(run->macros.value['l' - 'a']) && (spf_macro_uses(spec, 's') || spf_macro_uses(spec, 'l'));
+    return !str_is_ascii(run->macros.value['l' - 'a']) && (spf_macro_uses(spec, 's') || spf_macro_uses(spec, 'l'));
 }
 
 /* The target name of `spec` (empty: the domain itself) in `out`. MATCH when there is one; without one NO_MATCH;

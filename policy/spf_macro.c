@@ -14,17 +14,6 @@ struct token {
     struct str delimiters;
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_alpha(char c)
-{
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'z';
-}
-
 static bool holds(struct str set, char c)
 {
     return str_find(set, c) < set.n;
@@ -39,7 +28,7 @@ static bool take_transformers(struct str text, size_t *at, struct token *token)
 {
     size_t start = *at;
 
-    for (; *at < text.n && is_digit(text.p[*at]); ++*at)
+    for (; *at < text.n && ascii_is_digit(text.p[*at]); ++*at)
         if (token->parts < PARTS_ENOUGH)
             token->parts = token->parts * 10 + (size_t)(text.p[*at] - '0');
     if (*at > start && token->parts == 0)
@@ -129,9 +118,9 @@ static bool is_toplabel(struct str label)
     if (label.n == 0 || label.p[0] == '-' || label.p[label.n - 1] == '-')
         return false;
     for (size_t i = 0; i < label.n; i++) {
-        if (!is_digit(label.p[i]) && !is_alpha(label.p[i]) && label.p[i] != '-')
+        if (!ascii_is_digit(label.p[i]) && !ascii_is_letter(label.p[i]) && label.p[i] != '-')
             return false;
-        is_number = is_number && is_digit(label.p[i]);
+        is_number = is_number && ascii_is_digit(label.p[i]);
     }
     return !is_number;
 }
@@ -187,7 +176,7 @@ static void put(struct writer *w, char c)
 /* RFC 3986 2.3: what need not be escaped. */
 static bool is_unreserved(char c)
 {
-    return is_alpha(c) || is_digit(c) || holds(STR("-._~"), c);
+    return ascii_is_letter(c) || ascii_is_digit(c) || holds(STR("-._~"), c);
 }
 
 static void put_part(struct writer *w, struct str part, bool is_escaped)

@@ -13,11 +13,6 @@ bool spf_record_is(struct str text)
 
 /* ---- prefix lengths ---- */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Cuts a prefix length behind `slashes` slashes off the end of `*text`, when one stands there. False when it is none
  * that is allowed: too long, or with a leading zero (RFC 7208 5.6).
  */
@@ -27,7 +22,7 @@ static bool cut_bits(struct str *text, size_t slashes, unsigned max, unsigned *b
     struct str digits;
     unsigned long long value;
 
-    while (at > 0 && is_digit(text->p[at - 1]))
+    while (at > 0 && ascii_is_digit(text->p[at - 1]))
         at--;
     if (at == text->n || at < slashes)
         return true;
@@ -142,7 +137,7 @@ static size_t name_length(struct str text)
     while (n < text.n) {
         char c = ascii_lower(text.p[n]);
 
-        if (!(c >= 'a' && c <= 'z') && (n == 0 || (!is_digit(c) && c != '-' && c != '_' && c != '.')))
+        if (!(c >= 'a' && c <= 'z') && (n == 0 || (!ascii_is_digit(c) && c != '-' && c != '_' && c != '.')))
             break;
         n++;
     }

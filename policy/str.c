@@ -1,5 +1,13 @@
 #include "str.h"
 
+bool str_is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 bool str_ieq(struct str a, struct str b)
 {
     return a.n == b.n && str_istarts(a, b);
@@ -27,23 +35,18 @@ size_t str_find(struct str s, char c)
     return at != NULL ? (size_t)(at - s.p) : s.n;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 struct str str_trim(struct str s)
 {
-    while (s.n > 0 && is_blank(s.p[0]))
+    while (s.n > 0 && ascii_is_blank(s.p[0]))
         s = str_skip(s, 1);
-    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+    while (s.n > 0 && ascii_is_blank(s.p[s.n - 1]))
         s.n--;
     return s;
 }
 
 static bool is_separator(char c)
 {
-    return is_blank(c) || c == ',';
+    return ascii_is_blank(c) || c == ',';
 }
 
 bool str_word(struct str *rest, struct str *word)
@@ -72,4 +75,15 @@ bool str_to_u64(struct str s, unsigned long long max, unsigned long long *out)
     }
     *out = value;
     return s.n > 0;
+}
+
+unsigned base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (unsigned)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (unsigned)(c - 'a') + 26;
+    if (ascii_is_digit(c))
+        return (unsigned)(c - '0') + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : BASE64_NONE;
 }

@@ -49,10 +49,29 @@ static inline char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+static inline bool ascii_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool ascii_is_letter(char c)
+{
+    return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+/* WSP of RFC 5234 B.1. */
+static inline bool ascii_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static inline bool str_eq(struct str a, struct str b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
+
+/* Octets below 0x80 alone. */
+bool str_is_ascii(struct str s);
 
 /* Equal but for the case of ASCII letters. */
 bool str_ieq(struct str a, struct str b);
@@ -69,6 +88,10 @@ struct str str_trim(struct str s);
  * left.
  */
 bool str_word(struct str *rest, struct str *word);
+
+/* What a character of base64 stands for (RFC 4648 4). */
+enum { BASE64_NONE = 64 };
+unsigned base64_value(char c);
 
 /* Decimal digits only, the whole slice, no sign; false when empty, not digits, or above `max`. */
 bool str_to_u64(struct str s, unsigned long long max, unsigned long long *out);

@@ -11,6 +11,12 @@
 
 #define NEVER UINT64_MAX
 
+/* Passes for answers while others are still to come. A pass over a header of 256 KB takes up to 5 ms, and a sender decides how
+ * many answers there are and when they come: with this and limits.passes a message costs at most half a second (ORACLE R-4).
+ * Ordinary mail has some ten answers, which come in a few turns of the loop.
+ */
+enum { EARLY_PASSES_MAX = 32 };
+
 /* Made when the first question is asked, so that sessions refused by local facts alone cost nothing; charged to the pool of
  * messages, which bounds all of them together.
  */
@@ -18,6 +24,7 @@ struct facts_room {
     struct facts facts;
     size_t handed_out;   /* of the facts: the driver has seen those before */
     uint64_t passes;     /* that asked something */
+    unsigned early;      /* with answers still to come */
     uint64_t wait_since; /* ms; NEVER: nobody waits */
     uint64_t waited;     /* ms, in the waits before */
     bool looks_ahead;
@@ -70,6 +77,7 @@ static struct facts *facts_room(struct session *s)
         return NULL;
     }
     room->handed_out = 0;
+    room->early = 0;
     room->passes = room->waited = 0;
     room->wait_since = NEVER;
     room->looks_ahead = false;
@@ -311,10 +319,17 @@ static void look_ahead(struct session *s)
     evaluate_and_ask(s, s->facts->ahead, &j);
 }
 
+static bool is_worth_a_pass(struct session *s)
+{
+    return !has_unknowns(s) || s->facts->early++ < EARLY_PASSES_MAX;
+}
+
 void policy_answered(struct session *s)
 {
     bool is_doomed = s->tx != NULL && s->tx->doom.is_set;
 
+    if (!is_worth_a_pass(s))
+        return;
     if (s->wait == WAIT_VERDICT)
         judge(s, s->stage);
     else if (s->tx != NULL && s->tx->headers_pending)

@@ -286,9 +286,31 @@ static void every_prefix_and_mutation_is_safe(void)
             }
 }
 
+static void one_name_lies_within_another_at_a_dot(void)
+{
+    static const struct {
+        const char *name, *domain;
+        bool want;
+    } rows[] = {
+        { "example.com", "example.com", true },
+        { "a.example.com", "example.com", true },
+        { "example.com", "a.example.com", false },
+        { "badexample.com", "example.com", false },
+        { "example.com", "com", true },
+        { "example.com", "", false },
+        { "", "", false },
+        { ".example.com", "example.com", true },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CHECK_ROW(rows[i].name);
+        CHECK_EQ_INT(domain_is_within(str_of(rows[i].name), str_of(rows[i].domain)), rows[i].want);
+    }
+}
+
 static const struct test_case tests[] = {
     TEST(canonical_names),      TEST(what_has_no_canonical_form),        TEST(domains_of_mail),
     TEST(address_literals),     TEST(every_code_point_is_decoded),       TEST(only_shortest_forms_are_decoded),
-    TEST(whole_slices_of_utf8), TEST(every_prefix_and_mutation_is_safe),
+    TEST(whole_slices_of_utf8), TEST(every_prefix_and_mutation_is_safe), TEST(one_name_lies_within_another_at_a_dot),
 };
 TEST_MAIN(tests)
