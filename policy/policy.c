@@ -30,6 +30,11 @@ const char *action_name(enum action action)
     return (size_t)action < ACTIONS ? action_names[action] : "?";
 }
 
+bool verdict_refuses(const struct verdict *v)
+{
+    return v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT;
+}
+
 /* ---- one pass ---- */
 
 static void set_verdict(struct outcome *outcome, enum action action, int code, const char *enhanced, struct str text)

@@ -254,6 +254,7 @@ bool policy_is_exempt(const struct policy *, const struct envelope *);
 
 const char *stage_name(enum stage);
 const char *action_name(enum action);
+bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
 extern const struct check check_relay;

@@ -284,11 +284,6 @@ static struct judge_step *step_add(struct judge *j, enum stage stage, const stru
     return step;
 }
 
-static bool is_refusal(const struct verdict *v)
-{
-    return v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT;
-}
-
 static void end_with(struct judge *j, const struct verdict *verdict, const struct judge_step *decider)
 {
     j->verdict = *verdict;
@@ -363,7 +358,7 @@ static void recipient_judged(struct judge *j, const struct judge_step *step)
 {
     const struct path *path = &j->in.rcpt[j->rcpt - 1];
 
-    if (is_refusal(&step->outcome.verdict)) {
+    if (verdict_refuses(&step->outcome.verdict)) {
         if (j->rcpt == j->in.rcpts && j->accepted == 0) {
             const struct judge_step *first = step;
 
@@ -388,7 +383,7 @@ static void step_decided(struct judge *j, const struct judge_step *step)
     }
     if (step->stage == AT_RCPT)
         recipient_judged(j, step);
-    else if (is_refusal(v))
+    else if (verdict_refuses(v))
         end_with(j, v, step);
     if (j->is_done && step->stage == AT_HEADERS && j->in.message->has_body) {
         j->is_settled = true;

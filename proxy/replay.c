@@ -126,11 +126,6 @@ static const struct judge_step *step_of_rcpt(const struct replay *r, size_t i)
     return NULL;
 }
 
-static bool is_refused(const struct verdict *v)
-{
-    return v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT;
-}
-
 static bool fate_is_refused(const struct replay *r, size_t i)
 {
     return r->record.fate[r->rcpt_at[i]] == RECORD_RCPT_REFUSED;
@@ -140,7 +135,7 @@ static bool rcpt_changes(const struct replay *r, size_t i)
 {
     const struct judge_step *step = step_of_rcpt(r, i);
 
-    return step != NULL && is_refused(&step->outcome.verdict) != fate_is_refused(r, i);
+    return step != NULL && verdict_refuses(&step->outcome.verdict) != fate_is_refused(r, i);
 }
 
 static bool any_rcpt_changes(const struct replay *r)
@@ -267,7 +262,7 @@ static void tell_text(const struct replay *r)
     if (verdict_changes(r)) {
         printf(" -> ");
         put_new(&r->judge.verdict);
-        if (!record->has_header && !is_refused(&r->judge.verdict))
+        if (!record->has_header && !verdict_refuses(&r->judge.verdict))
             printf(", as far as the envelope goes: the message was never received");
     }
     printf("\n");
@@ -297,7 +292,7 @@ static void put_json_recipients(struct json *j, const struct replay *r)
         json_begin(j, NULL, '{');
         json_str(j, "address", r->rcpt[i].text);
         json_text(j, "old", fate_is_refused(r, i) ? "refused" : "accepted");
-        json_text(j, "new", is_refused(&step->outcome.verdict) ? "refused" : "accepted");
+        json_text(j, "new", verdict_refuses(&step->outcome.verdict) ? "refused" : "accepted");
         json_end(j, '}');
     }
     json_end(j, ']');

@@ -117,7 +117,7 @@ void helo_judged(struct session *s, const struct verdict *v)
     size_t n;
 
     await_client(s, WAIT_COMMAND);
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (verdict_refuses(v)) {
         s->helo_n = 0;
         refuse_verdict(s, v);
         return;

@@ -70,7 +70,7 @@ void data_judged(struct session *s, const struct verdict *v)
 {
     struct transaction *tx = s->tx;
 
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (verdict_refuses(v)) {
         await_client(s, WAIT_COMMAND);
         doom_verdict(s, v);
         if (tx->used_bdat)
@@ -235,7 +235,7 @@ void headers_judged(struct session *s, const struct verdict *v)
 
     tx->headers_judged = true;
     tx->headers_pending = false;
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT)
+    if (verdict_refuses(v))
         doom_verdict(s, v);
     if (tx->received)
         conclude(s);
@@ -306,7 +306,7 @@ static void received(struct session *s)
 void end_judged(struct session *s, const struct verdict *v)
 {
     s->wait = WAIT_END;
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT)
+    if (verdict_refuses(v))
         doom_verdict(s, v);
     if (s->tx->doom.is_set) { /* or the back end was lost while answers were awaited */
         finish_refused(s);

@@ -134,7 +134,7 @@ void do_mail(struct session *s, struct command *c, struct str line)
 void mail_judged(struct session *s, const struct verdict *v)
 {
     await_client(s, WAIT_COMMAND);
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (verdict_refuses(v)) {
         refuse_verdict(s, v);
         if (s->tx != NULL) {
             doom(s, v->code, v->enhanced, "", v->check, "refused at MAIL");
@@ -230,7 +230,7 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     const struct route *route;
 
     await_client(s, WAIT_COMMAND);
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (verdict_refuses(v)) {
         tx->refused_recipients++;
         tx->rcpt_verdict = (struct verdict){ v->action, v->code, v->enhanced, STR(""), v->check, STR("") };
         record_recipient(s, RECORD_RCPT_REFUSED);

@@ -232,7 +232,7 @@ void body_ended(struct session *s)
 
 static void connect_judged(struct session *s, const struct verdict *v)
 {
-    if (v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT) {
+    if (verdict_refuses(v)) {
         refuse_verdict(s, v);
         leave(s, "refused at connect");
         return;

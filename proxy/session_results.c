@@ -75,11 +75,6 @@ static bool keep(struct session *s, struct str fields, struct str summary, struc
     return true;
 }
 
-static bool is_refusal(const struct verdict *v)
-{
-    return v->action == ACTION_TEMPFAIL || v->action == ACTION_REJECT;
-}
-
 static bool goes_to_quarantine(const struct session *s, const struct verdict *v)
 {
     return v->action == ACTION_QUARANTINE && s->env->config->policy.dmarc.quarantine == QUARANTINE_REDIRECT;
@@ -115,7 +110,7 @@ void findings_note(struct session *s, enum stage stage, const struct judgement *
     char room[FINDINGS_ROOM];
     struct arena arena;
     struct str fields = STR(""), summary;
-    bool is_accepted = !is_refusal(v);
+    bool is_accepted = !verdict_refuses(v);
 
     arena_init(&arena, room, sizeof room); /* not the pass's: a hostile header may have filled that */
     if (is_accepted)

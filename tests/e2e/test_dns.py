@@ -404,6 +404,22 @@ class Asking(Story):
             client.reset()
         self.assertEqual([clients[19].reply().code, clients[19].reply().code], [250, 550])
 
+    def test_fifty_senders_and_no_server_that_answers(self):
+        """L04: they wait for their turn, but no longer than a verdict may take; and nothing is left of it."""
+        server, gateway = self.asking({}, in_flight=4)
+        server.default = dns.DROP
+        gateway.change({"timeouts": {"verdict": "2s"}})
+        gateway.reload()
+        clients, begun = [self.greeted(gateway.smtp) for _ in range(50)], time.monotonic()
+        for i, client in enumerate(clients):
+            client.send(b"MAIL FROM:<a@d%d.example>\r\nRCPT TO:<v@local.example>\r\n" % i)
+        for client in clients:
+            self.assertEqual([client.reply().code, client.reply().code], [250, 451])
+        self.assertLess(time.monotonic() - begun, 4)
+        server.default = [("TXT", "v=spf1 -all")]
+        time.sleep(1)       # what is under way ends
+        self.assertEqual(self.envelope(gateway, "then.example").code, 550)
+
     def test_a_transaction_hears_what_the_one_before_asked(self):
         """Whatever share of the queries the one before still has under way."""
         for share in 1, 16:
