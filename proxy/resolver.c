@@ -27,12 +27,13 @@ struct resolver {
     const uint64_t *now;
     resolver_watch *watch;
     void *owner;
-    struct ares_channeldata *channel;
+    struct ares_channeldata *channel; /* the two ways to the wire */
+    struct dns_raw *raw;
     struct dns_table under_way;
     struct dns_cache cache;
     struct lookup_list list[LOOKUP_STATES];
     TAILQ_HEAD(request_chain, request) askers[ASKER_CHAINS]; /* requests by the number of their asker */
-    size_t in_flight, waiting;                               /* lookups with c-ares; in the queue */
+    size_t in_flight, waiting;                               /* lookups on their way; in the queue */
     struct dns_lookup *told; /* the one whose answer was given last: its values are still being looked at */
     struct resolver_counts counts;
 };
@@ -124,16 +125,15 @@ static void send_lookup(struct dns_lookup *lookup)
 {
     struct resolver *r = lookup->resolver;
     char name[DNS_NAME_MAX + 1];
-    const char *sent = lookup->target;
+    enum dns_name how = dns_name_write(lookup->target != NULL ? str_of(lookup->target) : lookup->key.q.key, name);
 
-    if (sent == NULL) {
-        dns_name_write(lookup->key.q.key, name);
-        sent = name;
-    }
     lookup->is_out = true;
     r->in_flight++;
     r->counts.queries++;
-    dns_send(r->channel, sent, lookup);
+    if (how == DNS_NAME_ODD)
+        raw_send(r->raw, name, lookup);
+    else
+        dns_send(r->channel, name, lookup);
 }
 
 static void start_queued(struct resolver *r)
@@ -208,7 +208,7 @@ static void look_at(struct dns_lookup *lookup)
     }
 }
 
-/* What c-ares has left behind, and what may be sent now that less is under way. Either may lead to more of the other. */
+/* What has come back, and what may be sent now that less is under way. Either may lead to more of the other. */
 static void go_on(struct resolver *r)
 {
     struct dns_lookup *lookup;
@@ -253,16 +253,6 @@ static bool answer_at_once(struct resolver *r, uint64_t asker, struct question q
     return false;
 }
 
-/* D-3: what is no name does not exist. What is one but cannot be asked for is not known, and may be the sender's friend or
- * foe: SPF macros put such octets of a local part into names (RFC 7208 7).
- */
-static bool answer_bad_name(struct resolver *r, uint64_t asker, struct question q, enum dns_name why)
-{
-    enum fact_state state = why == DNS_NAME_BAD ? FACT_NXDOMAIN : FACT_TEMP;
-
-    return answer_at_once(r, asker, q, dns_answer_new(state, 0, NULL, 0));
-}
-
 static bool look_up(struct resolver *r, uint64_t asker, struct question q)
 {
     struct dns_lookup *lookup = lookup_new(r, q, LOOKUP_QUEUED);
@@ -283,13 +273,12 @@ static bool look_up(struct resolver *r, uint64_t asker, struct question q)
 bool resolver_ask(struct resolver *r, uint64_t asker, struct question q)
 {
     char name[DNS_NAME_MAX + 1];
-    enum dns_name how = dns_name_write(q.key, name);
     struct dns_answer *known;
     struct dns_lookup *same;
 
     r->counts.questions++;
-    if (how != DNS_NAME_OK)
-        return answer_bad_name(r, asker, q, how);
+    if (dns_name_write(q.key, name) == DNS_NAME_BAD) /* D-3: it does not exist */
+        return answer_at_once(r, asker, q, dns_answer_new(FACT_NXDOMAIN, 0, NULL, 0));
     known = dns_cache_find(&r->cache, q, *r->now);
     if (known != NULL) {
         r->counts.hits++;
@@ -366,22 +355,28 @@ static void on_socket(void *owner, int fd, int readable, int writable)
     r->watch(r->owner, fd, readable != 0, writable != 0);
 }
 
+static void process(struct resolver *r, int readable, int writable)
+{
+    dns_process(r->channel, readable, writable);
+    raw_process(r->raw, readable, writable);
+}
+
 void resolver_ready(struct resolver *r, int fd, bool readable, bool writable)
 {
-    dns_process(r->channel, readable ? fd : -1, writable ? fd : -1);
+    process(r, readable ? fd : -1, writable ? fd : -1);
     go_on(r);
 }
 
 void resolver_tick(struct resolver *r)
 {
-    dns_process(r->channel, -1, -1);
+    process(r, -1, -1);
     give_up_late(r);
     go_on(r);
 }
 
 uint64_t resolver_deadline(const struct resolver *r)
 {
-    uint64_t left = dns_timeout(r->channel);
+    uint64_t ares = dns_timeout(r->channel), raw = raw_timeout(r->raw), left = ares < raw ? ares : raw;
     uint64_t deadline = left == UINT64_MAX ? left : *r->now + left;
     const struct dns_lookup *lookup;
 
@@ -421,6 +416,8 @@ struct resolver *resolver_new(const struct dns_settings *settings, const uint64_
     if (dns_table_init(&r->under_way) && dns_cache_init(&r->cache, (size_t)settings->cache_size, settings->cache_ttl))
         r->channel = dns_open(settings, on_socket, r);
     if (r->channel != NULL)
+        r->raw = raw_open(settings, now, on_socket, r);
+    if (r->raw != NULL)
         return r;
     resolver_free(r);
     return NULL;
@@ -432,6 +429,7 @@ void resolver_free(struct resolver *r)
 
     if (r == NULL)
         return;
+    raw_close(r->raw);
     if (r->channel != NULL)
         dns_close(r->channel);
     for (size_t i = 0; i < LOOKUP_STATES; i++)

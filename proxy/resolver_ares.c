@@ -2,7 +2,7 @@
  * CNAMEs of the answer section to the name that has the records, and take those of the kind asked for.
  *
  * c-ares draws the query id, matches answers by server, port, id and question, repeats, changes over to the next server
- * and, after a truncated answer, to TCP. Its own cache, hosts file and search list are off. So is mixed case (0x20): the
+ * and, after a truncated answer, to TCP. (Names it does not send: resolver_raw.c.) Its own cache, hosts file and search list are off. So is mixed case (0x20): the
  * resolvers of small routers give questions back in lower case, and no mail at all would get through them.
  */
 #include <ares.h>
@@ -40,14 +40,14 @@ static void *counted(void *memory)
     return memory;
 }
 
-static void ares_release(void *memory)
+void dns_release(void *memory)
 {
     if (memory != NULL)
         ares_used -= malloc_usable_size(memory);
     free(memory);
 }
 
-static void *ares_take(size_t n)
+void *dns_take(size_t n)
 {
     return has_room(n) ? counted(malloc(n)) : NULL;
 }
@@ -232,11 +232,16 @@ static bool is_of(const ares_dns_rr_t *rr, const char *owner, ares_dns_rec_type_
            strcasecmp(name, owner) == 0;
 }
 
+void dns_read_failure(struct dns_reading *r, enum fact_state state, uint64_t keep)
+{
+    r->state = state;
+    r->keep = keep;
+    r->n = 0;
+}
+
 static void set_failed(struct dns_reading *r)
 {
-    r->state = FACT_TEMP;
-    r->keep = DNS_TEMP_MS;
-    r->n = 0;
+    dns_read_failure(r, FACT_TEMP, DNS_TEMP_MS);
 }
 
 /* Takes the records of `kind` that `owner` has. One that is malformed spoils them all. */
@@ -299,10 +304,7 @@ static void set_negative(struct dns_reading *r, const ares_dns_record_t *message
 /* D-3 holds for names that an answer leads to as well. */
 static void set_target(struct dns_reading *r, const char *name)
 {
-    char text[DNS_TEXT_MAX];
-    size_t n;
-
-    if (!dns_name_read(name, text, &n) || dns_name_write(str_from(text, n), r->target) != DNS_NAME_OK)
+    if (!dns_name_to_key(name, r->target))
         set_failed(r);
 }
 
@@ -375,6 +377,24 @@ void dns_read(const ares_dns_record_t *message, enum ask kind, struct dns_readin
         set_failed(r);
 }
 
+bool dns_parse(const uint8_t *octets, size_t n, enum ask kind, struct dns_reading *r)
+{
+    ares_dns_record_t *message = NULL;
+    ares_status_t status = ares_dns_parse(octets, n, 0, &message);
+
+    if (status == ARES_SUCCESS)
+        dns_read(message, kind, r);
+    else
+        dns_read_failure(r, FACT_TEMP, 0);
+    ares_dns_record_destroy(message);
+    return status == ARES_SUCCESS || status == ARES_ENOMEM;
+}
+
+unsigned dns_type_of(enum ask kind)
+{
+    return (unsigned)kinds[kind].type;
+}
+
 /* ---- queries ---- */
 
 /* Without a message: which failures are nobody's but ours, and need not be remembered. */
@@ -419,7 +439,7 @@ static bool set_servers(ares_channel_t *channel, const struct endpoint_list *ser
     return n > 0 && ares_set_servers_ports_csv(channel, text) == ARES_SUCCESS;
 }
 
-ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb watch, void *owner)
+ares_channel_t *dns_open(const struct dns_settings *settings, dns_watch *watch, void *owner)
 {
     static char lookups[] = "b", nothing[] = "";
     struct ares_options options = {
@@ -439,7 +459,7 @@ ares_channel_t *dns_open(const struct dns_settings *settings, ares_sock_state_cb
     ares_channel_t *channel = NULL;
 
     ares_room = BUDGET_DNS_ANSWER + (size_t)settings->in_flight * BUDGET_DNS_QUERY;
-    if (ares_library_init_mem(ARES_LIB_INIT_ALL, ares_take, ares_release, ares_resize) != ARES_SUCCESS)
+    if (ares_library_init_mem(ARES_LIB_INIT_ALL, dns_take, dns_release, ares_resize) != ARES_SUCCESS)
         return NULL;
     if (ares_init_options(&channel, &options, set) == ARES_SUCCESS && set_servers(channel, &settings->servers))
         return channel;

@@ -1,5 +1,5 @@
-/* Names on their way to c-ares and back. It gives them as text with escapes (RFC 1035 5.1); facts have a name's octets with
- * dots between its labels.
+/* Names on their way to the wire and back. c-ares gives them as text with escapes (RFC 1035 5.1); facts have a name's octets
+ * with dots between its labels.
  */
 #include "resolver_parts.h"
 
@@ -22,8 +22,8 @@ static bool is_name(struct str key)
     return label > 0;
 }
 
-/* c-ares refuses questions about others, escaped or not. */
-static bool can_be_sent(char c)
+/* c-ares refuses questions about others, escaped or not (resolver_raw.c). */
+static bool is_plain(char c)
 {
     char lower = ascii_lower(c);
 
@@ -35,11 +35,11 @@ enum dns_name dns_name_write(struct str key, char out[DNS_NAME_MAX + 1])
 {
     if (!is_name(key))
         return DNS_NAME_BAD;
-    for (size_t i = 0; i < key.n; i++)
-        if (!can_be_sent(key.p[i]))
-            return DNS_NAME_ODD;
     memcpy(out, key.p, key.n);
     out[key.n] = '\0';
+    for (size_t i = 0; i < key.n; i++)
+        if (!is_plain(key.p[i]))
+            return DNS_NAME_ODD;
     return DNS_NAME_OK;
 }
 
@@ -73,18 +73,21 @@ static bool next_octet(const char **name, unsigned char *octet, bool *is_escaped
     return value <= 255;
 }
 
-bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n)
+/* `*is_key`: nothing had to be written otherwise. */
+static bool read_name(const char *name, char out[DNS_TEXT_MAX], size_t *n, bool *is_key)
 {
     unsigned char octet;
     bool is_escaped;
 
     *n = 0;
+    *is_key = true;
     for (size_t octets = 0; *name != '\0'; octets++) {
         if (octets > DNS_NAME_MAX || !next_octet(&name, &octet, &is_escaped))
             return false;
         if (is_escaped && (octet == '.' || octet == '\0')) {
             memcpy(out + *n, octet == '.' ? "\\046" : "\\000", 4);
             *n += 4;
+            *is_key = false;
         } else if (octet != '.' || *name != '\0') { /* no trailing dot */
             out[(*n)++] = ascii_lower((char)octet);
         }
@@ -93,4 +96,20 @@ bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n)
         out[(*n)++] = '.';
     out[*n] = '\0';
     return true;
+}
+
+bool dns_name_read(const char *name, char out[DNS_TEXT_MAX], size_t *n)
+{
+    bool is_key;
+
+    return read_name(name, out, n, &is_key);
+}
+
+bool dns_name_to_key(const char *name, char out[DNS_NAME_MAX + 1])
+{
+    char text[DNS_TEXT_MAX];
+    size_t n;
+    bool is_key;
+
+    return read_name(name, text, &n, &is_key) && is_key && dns_name_write(str_from(text, n), out) != DNS_NAME_BAD;
 }

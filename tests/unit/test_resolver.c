@@ -1,5 +1,8 @@
 /* The resolver against a server of the test's own, on loopback in the same process: who gets an answer, what is asked how
  * often, and what is kept for how long. The cache's time is the test's; c-ares has the real one, in tenths of seconds.
+ *
+ * What holds for names that c-ares sends holds for those it does not: such tests are played a second time with a "+" before
+ * each name they ask for, which the server takes off.
  */
 #include "proxy/resolver.h"
 
@@ -25,7 +28,8 @@ enum manner {
     FORGE,         /* wrong id, wrong question; then the lines */
     LOWER,         /* the question in lower case */
     HUGE,          /* TC over UDP; over TCP 64 KB that would take 10 MB to read */
-    CHAIN          /* every name is an alias of another, whose records are left out */
+    CHAIN,         /* every name is an alias of another, whose records are left out */
+    PLAIN          /* FORMERR with EDNS, the lines without */
 };
 
 struct zone_row {
@@ -36,9 +40,9 @@ struct zone_row {
 };
 
 struct seen {
-    char name[256]; /* lower case */
+    char name[256]; /* lower case, less its "+" */
     unsigned type, id, port;
-    bool by_tcp;
+    bool by_tcp, is_odd, has_opt;
 };
 
 struct answer {
@@ -65,6 +69,8 @@ static struct {
     size_t answers;
 } rig;
 
+static bool is_odd; /* the second time */
+
 /* ---- the server ---- */
 
 static const struct zone_row *row_of(const char *name)
@@ -80,6 +86,7 @@ static size_t read_question(const uint8_t *p, struct seen *seen)
 {
     size_t at = 12, n = 0;
 
+    seen->is_odd = is_odd && p[at] > 1 && p[at + 1] == '+';
     while (p[at] != 0) {
         for (size_t i = 1; i <= p[at]; i++)
             seen->name[n++] = ascii_lower((char)p[at + i]);
@@ -87,8 +94,11 @@ static size_t read_question(const uint8_t *p, struct seen *seen)
         at += 1U + p[at];
     }
     seen->name[n > 0 ? n - 1 : 0] = '\0';
+    if (seen->is_odd)
+        memmove(seen->name, seen->name + 1, n - 1);
     seen->type = (unsigned)p[at + 1] << 8 | p[at + 2];
     seen->id = (unsigned)p[0] << 8 | p[1];
+    seen->has_opt = p[11] == 1;
     return at + 5;
 }
 
@@ -115,13 +125,29 @@ static void compose_huge(struct dns_message *m)
     m->octet[7] = (uint8_t)n;
 }
 
+/* Records of the name asked for get back the "+" that was taken off it. */
+static void add_lines(struct dns_message *m, const char *lines, const struct seen *seen)
+{
+    char line[1024];
+    size_t owner = strlen(seen->name), n;
+
+    for (; *lines != '\0'; lines += n + (lines[n] == '\n')) {
+        bool is_own = seen->is_odd && strncmp(lines, seen->name, owner) == 0 && lines[owner] == ' ';
+
+        n = strcspn(lines, "\n");
+        snprintf(line, sizeof line, "%s%.*s", is_own ? "+" : "", (int)n, lines);
+        dns_message_add(m, line);
+    }
+}
+
 /* The message for a row, with the question as it was asked. */
 static void compose(struct dns_message *m, const uint8_t *query, size_t question_end, const struct zone_row *row,
                     const struct seen *seen)
 {
-    char chain[600];
+    char chain[600], name[300];
 
-    dns_message_begin(m, seen->id, row->flags != 0 ? row->flags : 0x8180, seen->name, seen->type);
+    snprintf(name, sizeof name, "%s%s", seen->is_odd ? "+" : "", seen->name);
+    dns_message_begin(m, seen->id, row->flags != 0 ? row->flags : 0x8180, name, seen->type);
     if (row->manner != LOWER)
         memcpy(m->octet + 12, query + 12, question_end - 12);
     if (row->manner == HUGE) {
@@ -129,11 +155,11 @@ static void compose(struct dns_message *m, const uint8_t *query, size_t question
         return;
     }
     if (row->manner == CHAIN) {
-        snprintf(chain, sizeof chain, "%s CNAME 60 x%s", seen->name, seen->name);
+        snprintf(chain, sizeof chain, "%s CNAME 60 %sx%s", name, seen->is_odd ? "+" : "", seen->name);
         dns_message_add(m, chain);
         return;
     }
-    dns_message_add(m, row->lines);
+    add_lines(m, row->lines, seen);
 }
 
 static void send_udp(const struct dns_message *m, const struct sockaddr_in *to)
@@ -174,6 +200,8 @@ static void serve_udp(void)
     if (row == NULL || row->manner == SILENT)
         return;
     compose(&m, query, end, row, seen);
+    if (row->manner == PLAIN && seen->has_opt)
+        m.octet[3] |= 1;
     if (row->manner == FORGE)
         forge(&m, &from);
     if (row->manner == TRUNCATE || row->manner == TRUNCATE_ONLY || row->manner == HUGE) {
@@ -229,19 +257,33 @@ static void serve_all(void)
         serve_tcp();
 }
 
-static void open_server(void)
+/* Both on one port: false when the one that UDP was given is taken. */
+static bool bind_server(void)
 {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     socklen_t size = sizeof at;
 
     rig.udp = socket(AF_INET, SOCK_DGRAM, 0);
     rig.tcp = socket(AF_INET, SOCK_STREAM, 0);
-    rig.connection = -1;
     if (bind(rig.udp, (struct sockaddr *)(void *)&at, size) != 0 ||
-        getsockname(rig.udp, (struct sockaddr *)(void *)&at, &size) != 0 ||
-        bind(rig.tcp, (struct sockaddr *)(void *)&at, size) != 0 || listen(rig.tcp, 8) != 0)
+        getsockname(rig.udp, (struct sockaddr *)(void *)&at, &size) != 0)
         abort();
     rig.server = (struct endpoint){ { { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, ntohs(at.sin_port) };
+    if (bind(rig.tcp, (struct sockaddr *)(void *)&at, size) == 0 && listen(rig.tcp, 8) == 0)
+        return true;
+    close(rig.udp);
+    close(rig.tcp);
+    return false;
+}
+
+static void open_server(void)
+{
+    int tries = 0;
+
+    rig.connection = -1;
+    while (!bind_server())
+        if (++tries == 100)
+            abort();
 }
 
 /* ---- the driver ---- */
@@ -289,7 +331,7 @@ static void take_answers(void)
 
         out->asker = a.asker;
         out->state = a.state;
-        snprintf(out->key, sizeof out->key, "%.*s", STR_ARG(a.question.key));
+        snprintf(out->key, sizeof out->key, "%.*s", STR_ARG(str_skip(a.question.key, is_odd)));
         for (size_t i = 0; i < a.n && n < sizeof out->text; i++)
             n += (size_t)snprintf(out->text + n, sizeof out->text - n, " %.*s", STR_ARG(a.value[i]));
     }
@@ -367,8 +409,11 @@ static void end(void)
 
 static void ask(uint64_t asker, enum ask kind, const char *key)
 {
+    char odd[300];
+
     set_clock();
-    CHECK(resolver_ask(rig.resolver, asker, (struct question){ kind, str_of(key) }));
+    snprintf(odd, sizeof odd, "+%s", key);
+    CHECK(resolver_ask(rig.resolver, asker, (struct question){ kind, str_of(is_odd ? odd : key) }));
     take_answers();
 }
 
@@ -408,6 +453,9 @@ static const struct zone_row zone[] = {
     { "stuck.example", 0, "", TRUNCATE_ONLY },
     { "forged.example", 0, "forged.example A 60 192.0.2.1", FORGE },
     { "lower.example", 0, "lower.example A 60 192.0.2.1", LOWER },
+    { "vanity.example", 0, "vanity.example CNAME 60 a+b.example", SAY },
+    { "a+b.example", 0, "a+b.example A 60 192.0.2.7", SAY },
+    { "a+plain.example", 0, "a+plain.example A 60 192.0.2.1", PLAIN },
     { "mixed.example", 0, "mixed.example MX 60 10 mx.example", SAY },
     { "*", 0, "x.example A 60 192.0.2.1\n;\nexample SOA 60 60", SAY },
     { NULL, 0, NULL, SAY },
@@ -826,22 +874,104 @@ static void names_of_all_lengths_are_asked_for_as_they_are(void)
     end();
 }
 
-/* c-ares does not ask for them, so nobody knows: never "no such name". */
-static void odd_names_read_temp(void)
+/* Names of honest senders, by SPF macros. */
+static void every_octet_is_asked_for_as_it_is(void)
 {
-    static const char *const odd[] = { "a b.example",       "\xff\x80.example", "\\.example", "\\046.example",
-                                       "\"(;)@$\".example", "%{l}.example",     "a+b.example" };
+    static const char *const odd[] = { "a b.example",        "\xff\x80.example",  "\\.example",   "\\046.example",
+                                       "\\.x\\.example",     "\"(;)@$\".example", "%{l}.example", "a+b.example",
+                                       "srs0=x=y=z.example", "!#$%&'~^`|{}?,<>:", "\x01\x1f\x7f", "a.b.c+" };
+    char name[] = "x.example", longest[254];
 
     begin(zone);
     start();
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         CHECK_ROW(odd[i]);
         ask(1, ASK_TXT, odd[i]);
-        CHECK_EQ_INT(rig.answers, i + 1);
-        CHECK_ANSWER("TEMP");
+        await(i + 1);
+        CHECK_ANSWER("NODATA");
+        CHECK_EQ_STR(rig.seen[i].name, strlen(rig.seen[i].name), odd[i]);
+        CHECK_EQ_INT(rig.seen[i].type, 16);
+        CHECK_EQ_STR(LAST.key, strlen(LAST.key), odd[i]);
     }
-    CHECK_EQ_INT(rig.seen_n, 0);
+    for (unsigned octet = 1; octet < 256; octet++) {
+        if (octet == '.' || (octet >= 'A' && octet <= 'Z'))
+            continue;
+        name[0] = (char)octet;
+        ask(1, ASK_MX, name);
+        await(rig.answers + 1);
+        CHECK_ANSWER("NODATA");
+        CHECK_EQ_STR(rig.seen[rig.seen_n - 1].name, 9, name);
+    }
+    memset(longest, '=', sizeof longest);
+    for (size_t i = 63; i < sizeof longest; i += 64)
+        longest[i] = '.';
+    longest[253] = '\0';
+    ask(1, ASK_TXT, longest);
+    await(rig.answers + 1);
+    CHECK_ANSWER("NODATA");
+    CHECK_EQ_STR(rig.seen[rig.seen_n - 1].name, 253, longest);
     end();
+}
+
+static void an_alias_for_an_odd_name_is_asked_for(void)
+{
+    begin(zone);
+    start();
+    ask(1, ASK_A, "vanity.example");
+    await(1);
+    CHECK_ANSWER("OK 192.0.2.7");
+    CHECK_EQ_INT(rig.seen_n, 2);
+    CHECK_EQ_STR(rig.seen[1].name, strlen(rig.seen[1].name), "a+b.example");
+    end();
+}
+
+/* RFC 6891 6.2.2: once more without, and not as another try. */
+static void a_server_that_does_not_know_edns(void)
+{
+    begin(zone);
+    rig.settings.tries = 1;
+    start();
+    ask(1, ASK_A, "a+plain.example");
+    await(1);
+    CHECK_ANSWER("OK 192.0.2.1");
+    CHECK_EQ_INT(rig.seen_n, 2);
+    CHECK(rig.seen[0].has_opt && !rig.seen[1].has_opt);
+    end();
+}
+
+/* One that answers is asked first for a while, so that each of many names does not wait for the one that is dead. */
+static void a_dead_server_is_passed_over_for_a_while(void)
+{
+    int deaf = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t size = sizeof at;
+    uint64_t began;
+
+    begin(zone);
+    rig.servers[1] = rig.servers[0];
+    if (bind(deaf, (struct sockaddr *)(void *)&at, size) != 0 ||
+        getsockname(deaf, (struct sockaddr *)(void *)&at, &size) != 0)
+        abort();
+    rig.servers[0].port = ntohs(at.sin_port);
+    rig.settings.servers.n = 2;
+    rig.settings.timeout = 300;
+    start();
+    began = real_now();
+    ask(1, ASK_A, "+1.example");
+    await(1);
+    CHECK_ANSWER("NODATA");
+    CHECK(real_now() - began >= 300);
+    began = real_now();
+    ask(1, ASK_A, "+2.example");
+    await(2);
+    CHECK(real_now() - began < 300);
+    skip_ms(DNS_TEMP_MS); /* and the one that comes first has another chance */
+    began = real_now();
+    ask(1, ASK_A, "+3.example");
+    await(3);
+    CHECK(real_now() - began >= 300);
+    end();
+    close(deaf);
 }
 
 static void onion_names_are_not_asked_for(void)
@@ -850,6 +980,9 @@ static void onion_names_are_not_asked_for(void)
     start();
     ask(1, ASK_A, "abc.onion"); /* RFC 7686 2 */
     await(1);
+    CHECK_ANSWER("NXDOMAIN");
+    ask(1, ASK_A, "a+b.onion");
+    await(2);
     CHECK_ANSWER("NXDOMAIN");
     CHECK_EQ_INT(rig.seen_n, 0);
     end();
@@ -891,6 +1024,39 @@ static void without_servers_there_is_none(void)
     CHECK(resolver_new(&settings, &now, on_watch, NULL) == NULL);
 }
 
+/* The second time, with names that c-ares does not send. */
+#define ODD(test) \
+    static void odd_##test(void) \
+    { \
+        is_odd = true; \
+        test(); \
+        is_odd = false; \
+    }
+
+/* clang-format off */
+ODD(an_answer_is_kept_for_its_ttl)
+ODD(kinds_and_names_are_kept_apart)
+ODD(how_long_answers_are_kept)
+ODD(without_a_cache_nothing_is_kept)
+ODD(equal_questions_are_one_query)
+ODD(those_who_left_are_told_nothing)
+ODD(no_more_are_under_way_than_allowed)
+ODD(no_answer_reads_temp_in_time)
+ODD(a_closed_port_reads_temp_at_once)
+ODD(the_next_server_is_asked)
+ODD(truncated_answers_are_fetched_by_tcp)
+ODD(an_answer_that_takes_too_much_reads_temp)
+ODD(what_goes_on_too_long_is_given_up)
+ODD(late_answers_find_nobody)
+ODD(time_that_jumps_gives_up_what_is_under_way)
+ODD(a_target_left_out_is_asked_for)
+ODD(a_chain_without_end_is_left)
+ODD(forgeries_are_passed_over)
+ODD(ids_and_ports_are_drawn)
+ODD(a_question_in_another_case)
+ODD(it_ends_in_the_middle_of_things)
+/* clang-format on */
+
 static const struct test_case tests[] = {
     TEST(an_answer_is_kept_for_its_ttl),
     TEST(kinds_and_names_are_kept_apart),
@@ -914,11 +1080,35 @@ static const struct test_case tests[] = {
     TEST(ids_and_ports_are_drawn),
     TEST(names_that_are_none_are_not_asked_for),
     TEST(names_of_all_lengths_are_asked_for_as_they_are),
-    TEST(odd_names_read_temp),
+    TEST(every_octet_is_asked_for_as_it_is),
+    TEST(an_alias_for_an_odd_name_is_asked_for),
+    TEST(a_server_that_does_not_know_edns),
+    TEST(a_dead_server_is_passed_over_for_a_while),
     TEST(onion_names_are_not_asked_for),
     TEST(a_question_in_another_case),
     TEST(it_ends_in_the_middle_of_things),
     TEST(without_servers_there_is_none),
+    TEST(odd_an_answer_is_kept_for_its_ttl),
+    TEST(odd_kinds_and_names_are_kept_apart),
+    TEST(odd_how_long_answers_are_kept),
+    TEST(odd_without_a_cache_nothing_is_kept),
+    TEST(odd_equal_questions_are_one_query),
+    TEST(odd_those_who_left_are_told_nothing),
+    TEST(odd_no_more_are_under_way_than_allowed),
+    TEST(odd_no_answer_reads_temp_in_time),
+    TEST(odd_a_closed_port_reads_temp_at_once),
+    TEST(odd_the_next_server_is_asked),
+    TEST(odd_truncated_answers_are_fetched_by_tcp),
+    TEST(odd_an_answer_that_takes_too_much_reads_temp),
+    TEST(odd_what_goes_on_too_long_is_given_up),
+    TEST(odd_late_answers_find_nobody),
+    TEST(odd_time_that_jumps_gives_up_what_is_under_way),
+    TEST(odd_a_target_left_out_is_asked_for),
+    TEST(odd_a_chain_without_end_is_left),
+    TEST(odd_forgeries_are_passed_over),
+    TEST(odd_ids_and_ports_are_drawn),
+    TEST(odd_a_question_in_another_case),
+    TEST(odd_it_ends_in_the_middle_of_things),
 };
 
 TEST_MAIN(tests)

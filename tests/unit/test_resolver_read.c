@@ -145,8 +145,9 @@ static void the_target_that_is_asked_on_for(void)
     CHECK_EQ_INT(reading.state, FACT_UNKNOWN);
     CHECK_EQ_INT(reading.links, 2);
     CHECK_EQ_STR(reading.target, strlen(reading.target), "e.example");
-    read_lines(ASK_A, "w.example", ANSWER, "w.example CNAME 5 e(.example"); /* which cannot be asked for */
-    CHECK_EQ_INT(reading.state, FACT_TEMP);
+    read_lines(ASK_A, "w.example", ANSWER, "w.example CNAME 5 E(\\\xff.example");
+    CHECK_EQ_INT(reading.state, FACT_UNKNOWN);
+    CHECK_EQ_STR(reading.target, strlen(reading.target), "e(\\\xff.example");
 }
 
 static void links_of_several_messages_are_one_chain(void)
