@@ -144,9 +144,9 @@ static inline bool same_spf(const struct spf_result *a, const struct spf_result 
 static inline bool same_signature(const struct dkim_result *a, const struct dkim_result *b)
 {
     return a->result == b->result && str_eq(a->domain, b->domain) && str_eq(a->selector, b->selector) &&
-           str_eq(a->identity, b->identity) && str_eq(a->algorithm, b->algorithm) && str_eq(a->b, b->b) &&
-           str_eq(a->reason, b->reason) && a->key_bits == b->key_bits && a->is_partial == b->is_partial &&
-           a->is_testing == b->is_testing && a->is_presumed == b->is_presumed && a->best_is_pass == b->best_is_pass;
+           str_eq(a->algorithm, b->algorithm) && str_eq(a->b, b->b) && str_eq(a->reason, b->reason) &&
+           a->key_bits == b->key_bits && a->is_partial == b->is_partial && a->is_testing == b->is_testing &&
+           a->is_presumed == b->is_presumed && a->best_is_pass == b->best_is_pass;
 }
 
 static inline bool same_dkim(const struct authentication *a, const struct authentication *b)
