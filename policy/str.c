@@ -61,12 +61,13 @@ bool str_word(struct str *rest, struct str *word)
 
 bool str_to_u64(struct str s, unsigned long long max, unsigned long long *out)
 {
+    const unsigned long long tenth = max / 10;
     unsigned long long value = 0;
 
     for (size_t i = 0; i < s.n; i++) {
         unsigned digit = (unsigned)(unsigned char)s.p[i] - '0';
 
-        if (digit > 9 || value > (max - digit) / 10 || digit > max)
+        if (digit > 9 || value > tenth || (value == tenth && digit > max % 10))
             return false;
         value = value * 10 + digit;
     }
