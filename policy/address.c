@@ -34,18 +34,33 @@ static bool read_decimal(struct str s, unsigned max, unsigned *out)
     return true;
 }
 
+/* Octets of the decimal number at the front, up to 255 and without leading zeros; 0 when it is none. */
+static size_t read_octet(struct str s, uint8_t *out)
+{
+    unsigned value = 0;
+    size_t n = 0;
+
+    for (; n < s.n && n < 3 && s.p[n] >= '0' && s.p[n] <= '9'; n++)
+        value = value * 10 + (unsigned)(s.p[n] - '0');
+    *out = (uint8_t)value;
+    return value > 255 || (n > 1 && s.p[0] == '0') ? 0 : n;
+}
+
+/* One walk: SPF records are lists of these. */
 static bool read_v4(struct str s, uint8_t out[4])
 {
     for (int i = 0; i < 4; i++) {
-        size_t n = i < 3 ? str_find(s, '.') : s.n;
-        unsigned value;
+        size_t n;
 
-        if ((i < 3 && n == s.n) || !read_decimal(str_from(s.p, n), 255, &value))
+        if (i > 0 && (s.n == 0 || s.p[0] != '.'))
             return false;
-        out[i] = (uint8_t)value;
-        s = i < 3 ? str_skip(s, n + 1) : s;
+        s = i > 0 ? str_skip(s, 1) : s;
+        n = read_octet(s, &out[i]);
+        if (n == 0)
+            return false;
+        s = str_skip(s, n);
     }
-    return true;
+    return s.n == 0;
 }
 
 static int hex_digit(char c)

@@ -126,6 +126,16 @@ static bool add_field(struct arc_chain *chain, enum arc_part part, const struct 
     return true;
 }
 
+bool arc_is_there(struct str header)
+{
+    struct header_field field;
+
+    while (header_next_anywhere(&header, &field))
+        if (part_of(&field) < ARC_PARTS)
+            return true;
+    return false;
+}
+
 bool arc_collect(struct str header, struct arc_chain *chain, struct arc_fault *fault)
 {
     struct header_field field;

@@ -34,6 +34,9 @@ struct arc_fault {
     const char *why;
 };
 
+/* Whether a field of ARC stands in the header at all; most messages have none, and a chain is 18 KB to clear. */
+bool arc_is_there(struct str header);
+
 /* RFC 8617 5.2 step 1. False when an ARC field tells no instance of 1..50, or two of a kind tell the same: the search ends
  * there, so a header costs at most 150 fields of reading, however many it has.
  */

@@ -84,6 +84,16 @@ static size_t foreign_line_end(struct str s, unsigned char before)
     return 0;
 }
 
+/* Length of what ends a line in nobody's eyes, at the front of `s`. */
+static size_t plain_length(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && (unsigned char)s.p[n] >= 0x20 && (unsigned char)s.p[n] < 0x80)
+        n++;
+    return n;
+}
+
 static bool is_from(struct str s)
 {
     struct str name = singletons[FROM].name;
@@ -104,10 +114,15 @@ static bool has_false_line_end(struct str s)
     unsigned char c, before = 0;
 
     for (; s.n > 0; before = c) {
-        size_t n;
+        size_t n = plain_length(s);
 
+        if (n > 0)
+            before = (unsigned char)s.p[n - 1];
+        s = str_skip(s, n);
+        if (s.n == 0)
+            break;
         c = (unsigned char)s.p[0];
-        n = c < 0x20 || c >= 0x80 ? foreign_line_end(s, before) : 0;
+        n = foreign_line_end(s, before);
         if (c == '\0' || c == '\n' || (c == '\r' && (s.n < 2 || s.p[1] != '\n')))
             return true;
         if (n > 0 && is_from(str_skip(s, n)))

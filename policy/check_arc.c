@@ -360,27 +360,29 @@ static void judge_chain(struct pass *pass, const struct arc_chain *chain)
         judge_trust(&walk);
 }
 
-static void run(struct pass *pass)
+static void judge_fields(struct pass *pass)
 {
-    struct authentication *auth = &pass->outcome->auth;
     struct arc_chain chain;
     struct arc_fault fault;
-    bool is_sound;
+    bool is_sound = arc_collect(pass->message->header, &chain, &fault);
 
-    if (auth->is_exempt || !pass->policy->arc.check || pass->message == NULL)
-        return;
-    is_sound = arc_collect(pass->message->header, &chain, &fault);
-    auth->arc.sets = chain.sets;
-    if (is_sound && chain.sets == 0) {
-        conclude(pass, AUTH_NONE, STR(""));
-        return;
-    }
+    pass->outcome->auth.arc.sets = chain.sets;
     if (!is_sound || !arc_structure(&chain, &fault)) {
         conclude(pass, AUTH_FAIL, arc_fault_print(&fault, pass->arena));
         return;
     }
     report_sets(pass, &chain);
     judge_chain(pass, &chain);
+}
+
+static void run(struct pass *pass)
+{
+    if (pass->outcome->auth.is_exempt || !pass->policy->arc.check || pass->message == NULL)
+        return;
+    if (arc_is_there(pass->message->header))
+        judge_fields(pass);
+    else
+        conclude(pass, AUTH_NONE, STR(""));
 }
 
 #define ARC(field) offsetof(struct policy, arc.field)

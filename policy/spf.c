@@ -29,12 +29,10 @@ struct run {
     bool is_guess;    /* this term began behind such a one */
     bool is_void;     /* a lookup of this term came back empty */
     enum auth_result result;
-    char dotted[DOTTED_MAX];       /* %{i} */
-    char text[ADDRESS_TEXT_MAX];   /* %{c} */
-    char now[NUMBER_MAX];          /* %{t} */
-    char reverse[DOTTED_MAX + 16]; /* the name of the client's PTR records */
-    size_t reverse_n;
-    char validated[NAME_ROOM]; /* %{p} */
+    char dotted[DOTTED_MAX];     /* %{i} */
+    char text[ADDRESS_TEXT_MAX]; /* %{c} */
+    char now[NUMBER_MAX];        /* %{t} */
+    char validated[NAME_ROOM];   /* %{p} */
 };
 
 /* What became of one term. */
@@ -112,7 +110,6 @@ static void set_macros(struct run *run)
     macros->value['h' - 'a'] = query->helo;
     macros->value['r' - 'a'] = query->receiver.n > 0 ? query->receiver : STR("unknown");
     macros->value['t' - 'a'] = print_number(query->now, run->now);
-    run->reverse_n = spf_macro_expand(STR("%{ir}.%{v}.arpa"), macros, run->reverse, sizeof run->reverse).n;
 }
 
 /* ---- lookups ---- */
@@ -244,7 +241,8 @@ static struct str validated_name(struct run *run, const struct fact *ptr, struct
 /* PTR records of the client, or NULL; an error of the DNS is as none (RFC 7208 5.5), but a cap is not. */
 static const struct fact *look_up_ptr(struct run *run, bool *is_over_cap)
 {
-    struct str name = str_from(run->reverse, run->reverse_n);
+    char room[DOTTED_MAX + 16];
+    struct str name = spf_macro_expand(STR("%{ir}.%{v}.arpa"), &run->macros, room, sizeof room);
     const struct fact *fact;
     enum answer answer = look_up(run, ASK_PTR, name, &fact);
 

@@ -86,6 +86,12 @@ static bool may_stand(const struct token *token, enum spf_macro_place place)
     return (token->literal > ' ' && token->literal <= '~') || (place == SPF_IN_EXPLANATION && token->literal == ' ');
 }
 
+/* Stands for itself wherever it stands: most of any macro-string. */
+static bool is_plain(char c)
+{
+    return c > ' ' && c <= '~' && c != '%';
+}
+
 /* Where the literals behind the last macro begin; false when the text is no macro-string. */
 static bool read_string(struct str text, enum spf_macro_place place, size_t *tail)
 {
@@ -94,6 +100,9 @@ static bool read_string(struct str text, enum spf_macro_place place, size_t *tai
 
     *tail = 0;
     for (size_t at = 0; at < text.n; at += n) {
+        n = 1;
+        if (is_plain(text.p[at]))
+            continue;
         n = take_token(str_skip(text, at), &token);
         if (n == 0 || !may_stand(&token, place))
             return false;
@@ -147,10 +156,11 @@ bool spf_macro_uses(struct str text, char letter)
     struct token token;
     size_t n;
 
-    for (; text.n > 0; text = str_skip(text, n)) {
+    for (text = str_skip(text, str_find(text, '%')); text.n > 0; text = str_skip(text, str_find(text, '%'))) {
         n = take_token(text, &token);
         if (n == 0)
             return false;
+        text = str_skip(text, n);
         if (token.letter == letter)
             return true;
     }
@@ -271,6 +281,11 @@ struct str spf_macro_expand(struct str text, const struct spf_macros *macros, ch
     size_t n;
 
     for (; text.n > 0 && !w.full; text = str_skip(text, n)) {
+        n = 1;
+        if (is_plain(text.p[0])) {
+            put(&w, text.p[0]);
+            continue;
+        }
         n = take_token(text, &token);
         if (n == 0)
             return str_from(NULL, 0);
