@@ -675,6 +675,32 @@ class Doubt(Judged):
         self.assertEqual((case.short, case.line["spf"], case.line["dmarc"]), ("250", "temperror/temp.example", "pass/signed.example"))
 
 
+    def test_a_sealer_whose_key_is_not_there_is_waited_for(self):
+        """The message fails for certain; whether somebody trusted vouches for it is what nobody knows."""
+        dkim = signing.debian("dkim")
+        if dkim is None or signing.debian("authres") is None:
+            self.skipTest("no python3-dkim with python3-authres")
+        self.dkim = dkim
+        for how, mode in self.MODES.items():
+            with self.subTest(how):
+                self.start({"arc": {"trusted_sealers": "sealer.example"}, "dns": {"cache_size": "0"}})
+                sealed = Arc.sealed(self, letter())
+                self.assertEqual(self.judge(sealed).line["override"], "arc")
+                self.dns.zone["s._domainkey.sealer.example"] = mode
+                case = self.judge(sealed)
+                self.assertEqual((case.short, case.line["arc"].partition("/")[0]), ("451 4.7.0", "temperror"))
+                self.dns.zone["s._domainkey.sealer.example"] = dns.NXDOMAIN
+                self.assertEqual(self.judge(sealed).short, "550 5.7.26")
+                self.assert_replayed()
+
+    def test_a_name_in_helo_that_is_not_answered_refuses_nothing(self):
+        self.start(more={"helo.example": dns.SERVFAIL})
+        case = self.judge(letter("plain.example"), "a@pass.example", helo="helo.example")
+        self.assertEqual((case.short, case.line["helo_spf"]), ("250", "temperror"))
+        case = self.judge(letter("plain.example"), "", helo="helo.example")
+        self.assertEqual((case.short, case.line["spf"]), ("451 4.7.24", "temperror/helo.example"))
+
+
 class Reload(Judged):
     def test_a_reload_changes_what_is_judged_next(self):
         gateway = self.start()

@@ -451,8 +451,9 @@ static void summaries_are_one_line(void)
     set_dmarc(AUTH_FAIL, "reject");
     auth()->dmarc.disposition = "none";
     auth()->dmarc.override = "list";
-    summary_is("spf=pass/example.org helo_spf=none dkim=pass/example.org,fail/evil.example arc=none dmarc=fail/example.org "
-               "policy=reject disposition=none override=list");
+    summary_is(
+        "spf=pass/example.org helo_spf=none dkim=pass/example.org,fail/evil.example arc=none dmarc=fail/example.org "
+        "policy=reject disposition=none override=list");
 }
 
 static void summaries_escape_what_is_no_name(void)
