@@ -229,18 +229,32 @@ static void serve_all(void)
         serve_tcp();
 }
 
-static void open_server(void)
+/* One port for both; a port that is free for UDP may be somebody's for TCP. */
+static bool bind_both(struct sockaddr_in *at)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t size = sizeof at;
+    socklen_t size = sizeof *at;
 
+    *at = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     rig.udp = socket(AF_INET, SOCK_DGRAM, 0);
     rig.tcp = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(rig.udp, (struct sockaddr *)(void *)at, size) == 0 &&
+        getsockname(rig.udp, (struct sockaddr *)(void *)at, &size) == 0 &&
+        bind(rig.tcp, (struct sockaddr *)(void *)at, size) == 0 && listen(rig.tcp, 8) == 0)
+        return true;
+    close(rig.udp);
+    close(rig.tcp);
+    return false;
+}
+
+static void open_server(void)
+{
+    struct sockaddr_in at;
+    int tries = 100;
+
+    while (!bind_both(&at))
+        if (--tries == 0)
+            abort();
     rig.connection = -1;
-    if (bind(rig.udp, (struct sockaddr *)(void *)&at, size) != 0 ||
-        getsockname(rig.udp, (struct sockaddr *)(void *)&at, &size) != 0 ||
-        bind(rig.tcp, (struct sockaddr *)(void *)&at, size) != 0 || listen(rig.tcp, 8) != 0)
-        abort();
     rig.server = (struct endpoint){ { { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, ntohs(at.sin_port) };
 }
 
