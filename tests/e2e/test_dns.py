@@ -43,13 +43,27 @@ def ask(servers, *questions, timeout=PATIENT, tries=1):
     return facts
 
 
-class Answers(Story):
+def odd(name):
+    """A name with an octet that c-ares does not send: it goes the other way to the wire."""
+    return "+" + name
+
+
+class Asked(Story):
     def expect(self, zone, question, answer, **settings):
+        """For the name as it is, and for the odd one in its place."""
+        kind, name = question.split(" ")
+        if name in zone:
+            self.expect_one({**zone, odd(name): zone[name]}, "%s %s" % (kind, odd(name)), answer, **settings)
+        return self.expect_one(zone, question, answer, **settings)
+
+    def expect_one(self, zone, question, answer, **settings):
         with DNS(zone) as server:
             facts = ask(server, question, **settings)
             self.assertEqual(facts.get(question), answer, "%s of %r" % (question, server.queries))
             return server, facts
 
+
+class Answers(Asked):
     def test_records_of_every_kind(self):
         zone = {"example.org": [("TXT", "v=spf1 -all"), ("TXT", ["a", "b", ""]), ("MX", (20, "B.example.org")), ("MX", (5, "a.example.org")),
                                 ("A", "192.0.2.1"), ("AAAA", "2001:db8::1")],
@@ -113,9 +127,7 @@ class Answers(Story):
         self.expect({"x.example": no_edns}, "TXT x.example", 'OK "v=spf1 -all"', tries=2)
 
 
-class Chains(Story):
-    expect = Answers.expect
-
+class Chains(Asked):
     def chain(self, n):
         zone = {"n%d.example" % i: [("CNAME", "n%d.example" % (i + 1))] for i in range(n)}
         zone["n%d.example" % n] = [("A", "192.0.2.1")]
@@ -153,9 +165,7 @@ class Chains(Story):
         self.expect({"x.example": refer}, "TXT x.example", "TEMP")
 
 
-class Hostile(Story):
-    expect = Answers.expect
-
+class Hostile(Asked):
     def test_an_answer_cut_anywhere_is_no_answer(self):
         whole = len(message(dns.Query(struct.pack("!HH4H", 0, 0, 1, 0, 0, 0) + encode_name("c00.example") + b"\0\x10\0\1", None, True),
                             [encode_record(b"\xc0\x0c", *SPF[0])]))
@@ -261,13 +271,11 @@ class Hostile(Story):
             asked = {query.name for query in server.queries}
         for name in ("a..example", ".example", "example.", '"a\\x00b.example"', "a" * 64 + ".example", long + ".abcd"):
             self.assertEqual(facts["TXT " + name], "NXDOMAIN")
-        self.assertEqual(facts['TXT "a b.example"'], "TEMP")
-        self.assertEqual(asked, {"a" * 63 + ".example", long + ".abc"})
+        self.assertEqual(facts['TXT "a b.example"'], 'OK "v=spf1 -all"')
+        self.assertEqual(asked, {"a" * 63 + ".example", long + ".abc", "a b.example"})
 
 
-class Tcp(Story):
-    expect = Answers.expect
-
+class Tcp(Asked):
     def test_a_truncated_answer_is_fetched_by_tcp(self):
         server, _ = self.expect({"x.example": dns.truncated(SPF)}, "TXT x.example", 'OK "v=spf1 -all"')
         self.assertEqual([query.tcp for query in server.queries], [False, True])
@@ -289,6 +297,179 @@ class Tcp(Story):
     def test_a_server_that_does_not_answer_by_tcp(self):
         _, facts = self.expect({"x.example": dns.truncated(dns.DROP)}, "TXT x.example", "TEMP", timeout=FAST, tries=2)
         self.assertLess(facts["took"], FAST * 2 + 1500)
+
+
+ODD = ("a+b", "bounces+123=user=example.net", "SRS0=HHH=TT=orig.example=Alice", "a=b", "!#$%&'~", "x{y}|z", "o'neill", "a b", "a\"b",
+       "back\\slash", "back\\", "\\046", "(;)@", "\x01\x1f\x7f", "\x80", "\xe4\xf6\xfc", "\xff\xfe", "Upper+Case", "gr\xc3\xbc\xc3\x9fe")
+
+
+def key(name):
+    """As facts are written."""
+    return '"%s"' % "".join(c if " " <= c <= "~" and c not in '"\\' else "\\x%02x" % ord(c) for c in name)
+
+
+class Octets(Asked):
+    """Names that c-ares does not send, as SPF macros make them of honest senders (D-3, resolver_raw.c)."""
+
+    def test_every_name_is_asked_for_as_it_is(self):
+        zone = {name + ".example": [("TXT", "v=spf1 ip4:192.0.2.%d -all" % i)] for i, name in enumerate(ODD)}
+        with DNS(zone) as server:
+            facts = ask(server, *["TXT " + key(name + ".example") for name in ODD])
+            sent = sorted(query.name_sent for query in server.queries)
+            self.assertEqual({query.room for query in server.queries}, {1232})
+            self.assertEqual({query.flags for query in server.queries}, {dns.RD})
+        self.assertEqual(sent, sorted(name + ".example" for name in ODD))
+        answers = sorted(answer for question, answer in facts.items() if question.startswith("TXT"))
+        self.assertEqual(answers, sorted('OK "v=spf1 ip4:192.0.2.%d -all"' % i for i in range(len(ODD))))
+
+    def test_records_of_every_kind(self):
+        zone = {"a+b.example": [("MX", (5, "mx.example")), ("A", "192.0.2.1"), ("AAAA", "2001:db8::1"), ("PTR", "host.example")]}
+        with DNS(zone) as server:
+            facts = ask(server, *[kind + " a+b.example" for kind in ("MX", "A", "AAAA", "PTR", "TXT")], "A no+body.example")
+        self.assertEqual([facts[kind + " a+b.example"] for kind in ("MX", "A", "AAAA", "PTR", "TXT")],
+                         ['OK "5 mx.example"', 'OK "192.0.2.1"', 'OK "2001:db8::1"', 'OK "host.example"', "NODATA"])
+        self.assertEqual(facts["A no+body.example"], "NXDOMAIN")
+
+    def test_the_longest_name_is_asked_for_and_none_that_is_longer(self):
+        long = ".".join(["=" * 49] * 5)             # 249 octets
+        with DNS() as server:
+            server.default = SPF
+            facts = ask(server, "TXT %s.abc" % long, "TXT %s.abcd" % long, "TXT %s.example" % ("+" * 63), "TXT %s.example" % ("+" * 64),
+                        "TXT +..example", 'TXT "+\\x00.example"')
+            asked = {query.name for query in server.queries}
+        self.assertEqual(asked, {long + ".abc", "+" * 63 + ".example"})
+        self.assertEqual([facts[q] for q in ("TXT %s.abcd" % long, "TXT %s.example" % ("+" * 64), "TXT +..example", 'TXT "+\\x00.example"')],
+                         ["NXDOMAIN"] * 4)
+
+    def test_an_alias_leads_to_it_and_from_it(self):
+        zone = {"a+b.example": [("CNAME", "c=d.example")], "c=d.example": [("CNAME", "e.example")], "e.example": [("A", "192.0.2.1")]}
+        for step in (None, lambda server, query: [message(query, [encode_record(query.name, *record) for record in zone[query.name]])]):
+            with DNS(zone if step is None else {}) as server:
+                server.default = step
+                self.assertEqual(ask(server, "A a+b.example")["A a+b.example"], 'OK "192.0.2.1"')
+                self.assertEqual(server.count(), 1 if step is None else 3)
+
+    def test_a_dot_within_a_label_is_no_dot(self):
+        """What an alias leads to may have one; it is never taken for another name."""
+        target = b"\x03a.b\x07example\0"
+        with DNS({"x.example": dns.records([("CNAME", target)])}) as server:
+            server.default = SPF
+            self.assertEqual(ask(server, "A x.example")["A x.example"], "TEMP")
+            self.assertEqual(server.count(), 1)
+
+    def test_forgeries_are_passed_over_without_another_query(self):
+        for forge in (dns.wrong_id, dns.wrong_name, dns.wrong_type, dns.wrong_port, dns.no_answer_bit):
+            with self.subTest(forge.__name__):
+                def lie(query, octets, forge=forge):
+                    return forge(query, octets.replace(b"v=spf1 -all", b"v=spf1 +all"))
+                server, _ = self.expect_one({"a+b.example": dns.before(lie, SPF)}, "TXT a+b.example", 'OK "v=spf1 -all"')
+                self.assertEqual(server.count(), 1)
+
+    def test_only_letters_have_two_cases(self):
+        """RFC 1035 2.3.3: another octet with the bit that tells cases apart turned is another octet."""
+        def bent(query, octets):
+            at = octets.index(b"+")
+            return octets[:at] + bytes([octets[at] ^ 0x20]) + octets[at + 1:].replace(b"v=spf1 -all", b"v=spf1 +all")
+        self.expect_one({"a+b.example": dns.before(bent, SPF)}, "TXT a+b.example", 'OK "v=spf1 -all"')
+        upper = lambda server, query: [octets.replace(query.question, query.question[:-4].upper() + query.question[-4:])
+                                       for octets in server.of(SPF, query)]
+        server, _ = self.expect_one({"a+b.example": upper}, "TXT a+b.example", 'OK "v=spf1 -all"')
+        self.assertEqual(server.count(), 1)
+
+    def test_a_flood_of_forgeries(self):
+        mode = dns.before(dns.wrong_id, SPF)
+        self.expect_one({"a+b.example": lambda server, query: mode(server, query)[:1] * 100 + server.of(SPF, query)},
+                        "TXT a+b.example", 'OK "v=spf1 -all"')
+
+    def test_ids_and_ports_are_drawn(self):
+        """D-2: a port and an id for each query."""
+        with DNS() as server:
+            server.default = SPF
+            ask(server, *["TXT +n%d.example" % i for i in range(64)])
+            ports = [query.peer[1] for query in server.queries]
+            ids = [query.id for query in server.queries]
+        self.assertGreater(len(set(ports)), 55)
+        self.assertGreater(len(set(ids)), 60)
+        self.assertGreater(len({after - before for before, after in zip(ids, ids[1:])}), 50)
+
+    def test_a_truncated_answer_is_fetched_by_tcp(self):
+        for mode, answer in ((dns.truncated(SPF), 'OK "v=spf1 -all"'), ([("TXT", "x" * 3000)], 'OK "%s"' % ("x" * 3000)),
+                             ([("TXT", "x" * 8193)], "LIMIT")):
+            server, _ = self.expect_one({"a+b.example": mode}, "TXT a+b.example", answer)
+            self.assertEqual([query.tcp for query in server.queries], [False, True])
+            self.assertEqual(server.connections, 1)
+
+    def test_datagrams_larger_than_said_are_fetched_by_tcp(self):
+        def large(server, query):
+            return [message(query, [encode_record(b"\xc0\x0c", "TXT", "x" * 5000)])] if not query.tcp else server.of(SPF, query)
+        self.expect_one({"a+b.example": large}, "TXT a+b.example", 'OK "v=spf1 -all"')
+
+    def test_the_whole_64_kilobytes_by_tcp(self):
+        fill = encode_record(b"\0", "OPT", b"")
+        full = lambda query: message(query, [encode_record(b"\xc0\x0c", "TXT", "v=spf1 -all")], additional=[
+            encode_record(b"\0", 65280, b"\0" * (65535 - 12 - len(query.question) - 12 - 12 - len(fill)))])
+        self.expect_one({"a+b.example": dns.truncated(dns.raw(full))}, "TXT a+b.example", 'OK "v=spf1 -all"')
+
+    def test_what_comes_by_tcp_is_the_answer_or_none(self):
+        for forge in (dns.wrong_id, dns.wrong_name, dns.wrong_type, dns.no_answer_bit, lambda query, octets: b"", lambda query, octets: octets[:9]):
+            def mode(server, query, forge=forge):
+                return [forge(query, octets) for octets in dns.truncated(SPF)(server, query)] if query.tcp else [message(query, flags=dns.TC)]
+            server, _ = self.expect_one({"a+b.example": mode}, "TXT a+b.example", "TEMP", tries=2, timeout=500)
+            self.assertEqual([query.tcp for query in server.queries], [False, True] * 2)
+
+    def test_many_truncated_answers(self):
+        names = ["+n%d.example" % i for i in range(60)]
+        with DNS({name: dns.truncated([("TXT", name)]) for name in names}) as server:
+            facts = ask(server, *["TXT " + name for name in names])
+        for name in names:
+            self.assertEqual(facts["TXT " + name], 'OK "%s"' % name)
+
+    def test_an_answer_cut_anywhere_is_no_answer(self):
+        whole = len(message(dns.Query(struct.pack("!HH4H", 0, 0, 1, 0, 0, 0) + encode_name("+00.example") + b"\0\x10\0\1", None, True),
+                            [encode_record(b"\xc0\x0c", *SPF[0])]))
+        zone = {"+%02d.example" % n: dns.cut(n, SPF) for n in range(whole)}
+        zone["+whole.example"] = SPF
+        with DNS(zone) as server:
+            facts = ask(server, *["TXT +%02d.example" % n for n in range(whole)], "TXT +whole.example", timeout=FAST)
+        self.assertEqual({facts["TXT +%02d.example" % n] for n in range(whole)}, {"TEMP"})
+        self.assertEqual(facts["TXT +whole.example"], 'OK "v=spf1 -all"')
+
+    def test_a_malformed_answer_is_a_try(self):
+        server, _ = self.expect_one({"a+b.example": dns.raw(dns.pointer_loop)}, "TXT a+b.example", "TEMP", tries=3)
+        self.assertEqual(server.count(), 3)
+
+    def test_dead_servers_are_asked_as_often_as_others(self):
+        silent = [DNS({"a+b.example": dns.DROP}) for _ in range(3)]
+        for server in silent:
+            self.addCleanup(server.stop)
+        facts = ask(silent, "TXT a+b.example", timeout=FAST, tries=2)
+        self.assertEqual(facts["TXT a+b.example"], "TEMP")
+        self.assertGreaterEqual(facts["took"], FAST * 6 - 50)
+        self.assertLess(facts["took"], FAST * 6 + 2000)
+        self.assertEqual([server.count() for server in silent], [2, 2, 2])
+        facts = ask([text(fresh_endpoint()), text(fresh_endpoint())], "TXT a+b.example", tries=2)
+        self.assertEqual(facts["TXT a+b.example"], "TEMP")
+        self.assertLess(facts["took"], PATIENT)
+
+    def test_the_second_server_is_asked_when_the_first_is_silent_gone_or_fails(self):
+        zone = {"a+b.example": SPF}
+        with DNS(zone) as good, DNS({"a+b.example": dns.DROP}) as silent, DNS({"a+b.example": dns.SERVFAIL}) as broken:
+            for first in (silent.text, broken.text, text(fresh_endpoint())):
+                self.assertEqual(ask([first, good], "TXT a+b.example", timeout=400)["TXT a+b.example"], 'OK "v=spf1 -all"')
+
+    def test_a_late_answer_is_for_nobody(self):
+        with DNS({"a+b.example": dns.late(0.4, [("TXT", "late")]), "c+d.example": dns.late(0.7, SPF)}) as server:
+            self.assertEqual(ask(server, "TXT a+b.example", timeout=FAST)["TXT a+b.example"], "TEMP")
+            facts = ask(server, "TXT a+b.example", "TXT c+d.example", timeout=2000)
+        self.assertEqual((facts["TXT a+b.example"], facts["TXT c+d.example"]), ('OK "late"', 'OK "v=spf1 -all"'))
+
+    def test_many_questions_to_a_dead_server_wait_for_their_turn(self):
+        with DNS() as server:
+            server.default = dns.DROP
+            facts = ask(server, *["TXT +n%d.example" % i for i in range(200)], timeout=FAST)
+            self.assertEqual(server.count(), 200)
+        self.assertEqual({facts["TXT +n%d.example" % i] for i in range(200)}, {"TEMP"})
+        self.assertGreaterEqual(facts["took"], FAST * 3)
 
 
 class Dead(Story):
@@ -370,6 +551,47 @@ class Asking(Story):
         self.assert_reply(self.envelope(gateway), 250, "2.1.5")
         self.assertEqual(self.envelope(gateway, "other.example").code, 550)
         self.assertEqual(server.count(), asked)     # the answers are kept
+
+    def mail_from(self, gateway, path):
+        client = self.greeted(gateway.smtp)
+        client.send(b"MAIL FROM:<" + path.encode("latin-1") + b">\r\nRCPT TO:<v@local.example>\r\n")
+        replies = client.reply(), client.reply()
+        client.quit()
+        return replies[1]
+
+    def test_senders_by_name(self):
+        """exists:%{l} (RFC 7208 7, 8.1 of its appendix D): local parts of honest mail are no host names."""
+        local = ("bounces+123=user=example.net", "SRS0=HHH=TT=orig.example=alice", "a!b#c$d%e&f'g~h", "o'neill", "Upper+Case", '"a b"',
+                 '"back\\\\slash"')
+        asked = ("bounces+123=user=example.net", "srs0=hhh=tt=orig.example=alice", "a!b#c$d%e&f'g~h", "o'neill", "upper+case", "a b",
+                 "back\\slash")
+        zone = {"sender.example": [("TXT", "v=spf1 exists:%{l}._spf.sender.example -all")]}
+        server, gateway = self.asking(zone)
+        for path, name in zip(local, asked):
+            with self.subTest(path):
+                self.assertEqual(self.mail_from(gateway, path + "@sender.example").code, 550)
+                self.assertGreaterEqual(server.count(name + "._spf.sender.example", "A"), 1)
+                self.assertEqual(self.mail_from(gateway, path.replace("a", "x", 1) + "@sender.example").code, 550)
+        server, gateway = self.asking({**zone, **{name + "._spf.sender.example": [("A", "127.0.0.2")] for name in asked}})
+        for path in local:
+            with self.subTest(path):
+                self.assert_reply(self.mail_from(gateway, path + "@sender.example"), 250, "2.1.5")
+
+    def test_senders_by_name_of_a_dead_server(self):
+        zone = {"sender.example": [("TXT", "v=spf1 exists:%{l}._spf.sender.example -all")], "a+b._spf.sender.example": dns.DROP}
+        server, gateway = self.asking(zone)
+        self.assertEqual(self.mail_from(gateway, "a+b@sender.example").code, 451)
+        self.assertEqual(server.count("a+b._spf.sender.example"), 1)
+
+    def test_a_stop_while_a_sender_is_looked_up_by_name(self):
+        zone = {"sender.example": [("TXT", "v=spf1 exists:%{l}._spf.sender.example -all")], "a+b._spf.sender.example": dns.DROP}
+        server, gateway = self.asking(zone, timeout="10s")
+        gateway.change({"timeouts": {"drain": "1s"}})
+        gateway.reload()
+        client = self.greeted(gateway.smtp)
+        client.send(b"MAIL FROM:<a+b@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
+        until(lambda: server.count("a+b._spf.sender.example"), "the question is asked")
+        gateway.stop()          # in order, with everything closed
 
     def test_a_dead_server_is_a_reason_to_come_again(self):
         """L04: neither a yes nor a no, in a bounded time; and a reload finds another server."""
