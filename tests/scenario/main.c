@@ -20,9 +20,10 @@
 #define FOLDER "tests/scenario"
 
 enum {
-    RUNS_MAX = 250,       /* per scenario and kind; longer ones are cut at every n-th octet */
-    STRIKES = 10,         /* the same for what strikes; --thorough: RUNS_MAX */
-    OCTETS_MAX = 1000000, /* played per scenario in cut runs: large messages are cut more rarely */
+    RUNS_MAX = 250,                   /* per scenario and kind; longer ones are cut at every n-th octet */
+    STRIKES = 10,                     /* the same for what strikes; --thorough: RUNS_MAX */
+    OCTETS_MAX = 1000000,             /* played per scenario in cut runs: large messages are cut more rarely */
+    OOM_OCTETS_MAX = 20 * OCTETS_MAX, /* the same for allocations that fail */
     TRANSCRIPT_LINES = 24
 };
 
@@ -128,9 +129,9 @@ static bool play_without_memory(const struct scenario *scenario, size_t k, bool 
     return ok;
 }
 
-static bool play_oom(const struct scenario *scenario, size_t allocations)
+static bool play_oom(const struct scenario *scenario, size_t allocations, size_t octets)
 {
-    size_t step = allocations / RUNS_MAX + 1;
+    size_t step = allocations / RUNS_MAX + allocations * (octets / 1000) / (OOM_OCTETS_MAX / 1000) + 1;
 
     for (size_t k = 1; k <= allocations; k += step)
         if (!play_without_memory(scenario, k, false) || !play_without_memory(scenario, k, true))
@@ -158,7 +159,7 @@ static bool play_scenario(const struct scenario *scenario)
     if (ok && !options.no_cuts)
         ok = play_strikes(&p);
     if (ok && !options.no_oom)
-        ok = play_oom(scenario, allocations);
+        ok = play_oom(scenario, allocations, p.octets);
     play_free(&p);
     return ok;
 }
