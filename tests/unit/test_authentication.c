@@ -42,69 +42,69 @@ static const struct row {
     const char *why, *mail_from, *header, *arc, *zone, *options, *want;
 } rows[] = {
     { "an honest message", "<joe@football.example.com>", KIT_ED_FIELD KIT_RSA_FIELD KIT_FIELDS, NULL, FOOTBALL FOOTBALL_SPF, "",
-      "accept; spf=pass/football.example.com helo=none dkim=pass/football.example.com,pass/football.example.com arc=none "
+      "accept; spf=pass/football.example.com helo_spf=none dkim=pass/football.example.com,pass/football.example.com arc=none "
       "dmarc=pass/football.example.com policy=reject aligned=spf+dkim" },
     { "forwarded by somebody", "<fan@forwarder.example>", KIT_ED_FIELD KIT_FIELDS, NULL, FOOTBALL TXT("forwarder.example", "v=spf1 -all"), "",
-      "accept; spf=fail/forwarder.example helo=none dkim=pass/football.example.com arc=none dmarc=pass/football.example.com "
+      "accept; spf=fail/forwarder.example helo_spf=none dkim=pass/football.example.com arc=none dmarc=pass/football.example.com "
       "policy=reject aligned=dkim" },
     { "changed on its way", "<fan@forwarder.example>", KIT_ED_FIELD KIT_RSA_FIELD "From: Joe <jo@football.example.com>\r\n", NULL, FOOTBALL, "",
-      "550 5.7.26; spf=none/forwarder.example helo=none dkim=fail/football.example.com,fail/football.example.com arc=none "
+      "550 5.7.26; spf=none/forwarder.example helo_spf=none dkim=fail/football.example.com,fail/football.example.com arc=none "
       "dmarc=fail/football.example.com policy=reject disposition=reject" },
     { "written by somebody else", "<x@evil.example>", FROM("joe@football.example.com"), NULL, FOOTBALL TXT("evil.example", "v=spf1 +all"), "",
-      "550 5.7.26; spf=pass/evil.example helo=none dkim=none arc=none dmarc=fail/football.example.com policy=reject disposition=reject" },
+      "550 5.7.26; spf=pass/evil.example helo_spf=none dkim=none arc=none dmarc=fail/football.example.com policy=reject disposition=reject" },
     { "the key is not to be had", "<fan@forwarder.example>", KIT_RSA_FIELD KIT_FIELDS, NULL,
       NO_ANSWER("test._domainkey.football.example.com") DMARC("football.example.com", "p=reject"), "",
-      "451 4.7.0; spf=none/forwarder.example helo=none dkim=temperror/football.example.com arc=none "
+      "451 4.7.0; spf=none/forwarder.example helo_spf=none dkim=temperror/football.example.com arc=none "
       "dmarc=temperror/football.example.com policy=reject" },
     { "through a list whose seal is trusted", "<l@list.example>", "", "R1 M1 S1n R2 M2 S2p",
       DMARC("author.example", "p=reject") KEY("k._domainkey.s1.example") KEY("k._domainkey.s2.example")
       "SIG \"ams 2\" OK pass\nSIG \"as 1\" OK pass\nSIG \"as 2\" OK pass\n", "",
-      "accept; spf=none/list.example helo=none dkim=none arc=pass/s2.example dmarc=fail/author.example policy=reject "
+      "accept; spf=none/list.example helo_spf=none dkim=none arc=pass/s2.example dmarc=fail/author.example policy=reject "
       "disposition=none override=arc" },
     { "through a list whose chain is broken", "<l@list.example>", "", "R1 M1 S1n R2 M2 S2p",
       DMARC("author.example", "p=reject") KEY("k._domainkey.s1.example") KEY("k._domainkey.s2.example")
       "SIG \"ams 2\" OK pass\nSIG \"as 1\" OK fail\nSIG \"as 2\" OK pass\n", "",
-      "550 5.7.26; spf=none/list.example helo=none dkim=none arc=fail dmarc=fail/author.example policy=reject disposition=reject" },
+      "550 5.7.26; spf=none/list.example helo_spf=none dkim=none arc=fail dmarc=fail/author.example policy=reject disposition=reject" },
     { "through a list, and a key of the chain is not to be had", "<l@list.example>", "", "R1 M1 S1n R2 M2 S2p",
       DMARC("author.example", "p=reject") NO_ANSWER("k._domainkey.s1.example") KEY("k._domainkey.s2.example")
       "SIG \"ams 2\" OK pass\nSIG \"as 2\" OK pass\n", "",
-      "451 4.7.0; spf=none/list.example helo=none dkim=none arc=temperror dmarc=fail/author.example policy=reject disposition=none" },
+      "451 4.7.0; spf=none/list.example helo_spf=none dkim=none arc=temperror dmarc=fail/author.example policy=reject disposition=none" },
     { "a fail of SPF, and nobody publishes DMARC", "<a@a.example>", FROM("a@a.example"), NULL, TXT("a.example", "v=spf1 mx -all")
       "MX a.example OK \"10 m1.example\" \"20 m2.example\"\nA m1.example OK 198.51.100.1\nA m2.example NODATA\n", "",
-      "550 5.7.23; spf=fail/a.example helo=none dkim=none arc=none dmarc=none/a.example" },
+      "550 5.7.23; spf=fail/a.example helo_spf=none dkim=none arc=none dmarc=none/a.example" },
     { "SPF in many steps, of a subdomain", "<bounce@m.a.example>", FROM("Nan <a@news.a.example>"), NULL,
       DMARC("a.example", "p=none; sp=quarantine; np=reject") "A news.a.example NODATA\n"
       TXT("m.a.example", "v=spf1 include:i.example a:n.example exists:%{ir}.%{l}.e.example redirect=r.example")
       TXT("i.example", "v=spf1 a:gone.example ?mx -all") "MX i.example OK \"0 m1.example\"\nA m1.example OK 198.51.100.1\n"
       "A n.example OK 198.51.100.2\n" TXT("r.example", "v=spf1 ip6:2001:db8::/32 a:c.example/24 -all") "A c.example OK 192.0.2.99\n", "",
-      "accept; spf=pass/m.a.example helo=none dkim=none arc=none dmarc=pass/news.a.example policy=quarantine aligned=spf" },
+      "accept; spf=pass/m.a.example helo_spf=none dkim=none arc=none dmarc=pass/news.a.example policy=quarantine aligned=spf" },
     { "a name that does not exist", "<>", FROM("a@no.a.example"), NULL,
       DMARC("a.example", "p=none; sp=quarantine; np=reject") TXT("mx.client.example", "v=spf1 a -all") "A mx.client.example OK 192.0.2.1\n", "",
-      "550 5.7.26; spf=pass/mx.client.example helo=pass dkim=none arc=none dmarc=fail/no.a.example policy=reject disposition=reject" },
+      "550 5.7.26; spf=pass/mx.client.example helo_spf=pass dkim=none arc=none dmarc=fail/no.a.example policy=reject disposition=reject" },
     { "a bounce that its host vouches for", "<>", FROM("MAILER-DAEMON@mx.client.example"), NULL,
       DMARC("client.example", "p=quarantine") TXT("mx.client.example", "v=spf1 a -all") "A mx.client.example OK 192.0.2.1\n", "",
-      "accept; spf=pass/mx.client.example helo=pass dkim=none arc=none dmarc=pass/mx.client.example policy=quarantine aligned=spf" },
+      "accept; spf=pass/mx.client.example helo_spf=pass dkim=none arc=none dmarc=pass/mx.client.example policy=quarantine aligned=spf" },
     { "to be put aside", "<a@a.example>", SIGNED("b.example", "x", "") FROM("a@a.example"), NULL,
       DMARC("a.example", "p=quarantine") TXT("a.example", "v=spf1 ~all") KEY("x._domainkey.b.example") "SIG \"dkim 1\" OK pass\n", "",
-      "quarantine; spf=softfail/a.example helo=none dkim=pass/b.example arc=none dmarc=fail/a.example policy=quarantine "
+      "quarantine; spf=softfail/a.example helo_spf=none dkim=pass/b.example arc=none dmarc=fail/a.example policy=quarantine "
       "disposition=quarantine" },
     { "six signatures, of which the fourth helps", "<x@evil.example>",
       SIGNED("b.example", "x", "") SIGNED("c.example", "x", "") SIGNED("a.example", "y", " x=1;") SIGNED("n.a.example", "x", "")
       SIGNED("a.example", "x", " l=0;") SIGNED("a.example", "z", "") FROM("a@a.example"), NULL,
       DMARC("a.example", "p=reject") KEY("x._domainkey.b.example") NO_ANSWER("x._domainkey.c.example") KEY("x._domainkey.n.a.example")
       KEY("x._domainkey.a.example") "SIG \"dkim 1\" OK fail\nSIG \"dkim 4\" OK pass\nSIG \"dkim 5\" OK pass\n", "",
-      "accept; spf=none/evil.example helo=none dkim=fail/b.example,temperror/c.example,fail/a.example,pass/n.a.example,fail/a.example "
+      "accept; spf=none/evil.example helo_spf=none dkim=fail/b.example,temperror/c.example,fail/a.example,pass/n.a.example,fail/a.example "
       "arc=none dmarc=pass/a.example policy=reject aligned=dkim" },
     { "two authors", "<a@a.example>", "From: a@a.example, b@b.example\r\n", NULL, DMARC("a.example", "p=none"), "",
       "550 5.7.26; " }, /* before anything was asked */
     { "watched, while the DNS says nothing about the record", "<a@b.example>", FROM("a@a.example"), NULL,
       NO_ANSWER("_dmarc.a.example") TXT("b.example", "v=spf1 -all"), "monitor",
-      "451 4.7.0; spf=fail/b.example helo=none dkim=none arc=none dmarc=temperror/a.example" },
+      "451 4.7.0; spf=fail/b.example helo_spf=none dkim=none arc=none dmarc=temperror/a.example" },
     { "said to have had another body, and SPF is in doubt", "<a@a.example>", SIGNED("a.example", "x", "") FROM("a@a.example"), NULL,
       DMARC("a.example", "p=reject") NO_ANSWER("a.example") KEY("x._domainkey.a.example") "SIG \"dkim 1\" OK pass\n", "remembered",
-      "accept; spf=temperror/a.example helo=none dkim=pass/a.example arc=none dmarc=pass/a.example policy=reject aligned=dkim" },
+      "accept; spf=temperror/a.example helo_spf=none dkim=pass/a.example arc=none dmarc=pass/a.example policy=reject aligned=dkim" },
     { "doubts are only recorded", "<a@a.example>", FROM("a@a.example"), NULL, DMARC("a.example", "p=reject") NO_ANSWER("a.example"), "record",
-      "accept; spf=temperror/a.example helo=none dkim=none arc=none dmarc=temperror/a.example policy=reject" },
+      "accept; spf=temperror/a.example helo_spf=none dkim=none arc=none dmarc=temperror/a.example policy=reject" },
 };
 /* clang-format on */
 
