@@ -55,6 +55,8 @@ def zone():
         "_dmarc.pass.example": dmarc("p=reject"), "_dmarc.fail.example": dmarc("p=reject"),
         "_dmarc.sub.example": dmarc("p=none; sp=quarantine; np=reject"), "there.sub.example": [("A", "192.0.2.1")],
         "mail.pass.example": [("TXT", "v=spf1 %s -all" % HERE)],
+        "list.example": [("TXT", "v=spf1 exists:%{l}.by.list.example -all")],
+        "bounce+user=other.example.by.list.example": [("A", "127.0.0.2")],
     })
     for domain in ("signed.example", "mail.signed.example", "other.example", "strict.example", "mail.strict.example", "list.example",
                    "sealer.example", "forwarder.example", "jailed.example"):
@@ -231,6 +233,7 @@ class Spf(Judged):
             ("no domain", "a@nobody.example", "250", "none/nobody.example"),
             ("no answer", "a@temp.example", "451 4.7.24", "temperror/temp.example"),
             ("an error in the record", "a@perm.example", "250", "permerror/perm.example"),
+            ("a return path of a list, asked for as it is", "bounce+user=other.example@list.example", "250", "pass/list.example"),
             ("the null sender with a good name", {"sender": "", "helo": "pass.example"}, "250", "pass/pass.example"),
             ("with a bad one", {"sender": "", "helo": "fail.example"}, "550 5.7.23", "fail/fail.example"),
             ("a bad name refuses nothing", {"sender": "a@pass.example", "helo": "fail.example"}, "250", "pass/pass.example"),
