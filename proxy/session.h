@@ -26,19 +26,19 @@
 #include "servers.h"
 #include "tls_facts.h"
 
-enum { SESSION_ID_MAX = 16, SCRATCH_SIZE = 65536 };
+enum { SESSION_ID_MAX = 16 };
 
 /* What the sessions of one worker share. The driver sets the two clocks before every event. */
 struct session_env {
     const struct config *config;
     struct log *log;
     struct servers *servers;
-    struct record_ring *records; /* NULL: nothing is recorded */
-    struct pool messages;        /* message bytes, over all sessions of the worker */
-    struct pool control;         /* replies and command lines */
-    uint64_t now;                /* monotonic, ms */
-    int64_t unix_ms;             /* wall clock */
-    char scratch[SCRATCH_SIZE];  /* arena of one policy pass */
+    struct record_ring *records;     /* NULL: nothing is recorded */
+    struct pool messages;            /* message bytes, over all sessions of the worker */
+    struct pool control;             /* replies and command lines */
+    uint64_t now;                    /* monotonic, ms */
+    int64_t unix_ms;                 /* wall clock */
+    char scratch[POLICY_ARENA_SIZE]; /* arena of one policy pass */
     struct past past;
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
