@@ -180,6 +180,8 @@ struct outcome {
 void policy_evaluate(const struct policy *, enum stage, const struct envelope *, const struct message *,
                      const struct facts *, struct arena *, struct outcome *);
 
+enum { POLICY_ARENA_SIZE = 65536 }; /* of one evaluation, begun anew for each */
+
 /* ---- for checks ---- */
 
 /* One evaluation in progress; a check reads through it and writes only its outcome. */

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "../policy/header.h"
-#include "session.h"
 
 /* ---- the message ---- */
 
@@ -234,7 +233,7 @@ static void evaluate(struct judge *j, struct judge_step *step)
     envelope_fill(j, step, &envelope);
     if (step->stage >= AT_HEADERS)
         message = (struct message){ j->in.message->header, j->in.message->size };
-    arena_init(&arena, step->scratch, SCRATCH_SIZE);
+    arena_init(&arena, step->scratch, POLICY_ARENA_SIZE);
     step->passes++;
     policy_evaluate(&j->policy, step->stage, &envelope, step->stage >= AT_HEADERS ? &message : NULL, &j->facts, &arena,
                     &step->outcome);
@@ -273,7 +272,7 @@ static struct judge_step *step_add(struct judge *j, enum stage stage, const stru
         step = calloc(1, sizeof *step);
     }
     if (step != NULL)
-        step->scratch = malloc(SCRATCH_SIZE);
+        step->scratch = malloc(POLICY_ARENA_SIZE);
     if (step == NULL || step->scratch == NULL) {
         free(step);
         return NULL;

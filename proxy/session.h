@@ -26,7 +26,7 @@
 #include "servers.h"
 #include "tls_facts.h"
 
-enum { SESSION_ID_MAX = 16, SCRATCH_SIZE = 65536 };
+enum { SESSION_ID_MAX = 16 };
 
 /* What the sessions of one worker share. The driver sets the two clocks before every event. */
 struct session_env {
@@ -38,7 +38,7 @@ struct session_env {
     struct pool control;                    /* replies and command lines */
     uint64_t now;                           /* monotonic, ms */
     int64_t unix_ms;                        /* wall clock */
-    char scratch[SCRATCH_SIZE];             /* arena of one policy pass */
+    char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
     struct past *past;                      /* shared by all workers */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
