@@ -406,9 +406,10 @@ static void defer(struct judging *j)
     pass_refuse(j->pass, &check_dmarc, 451, is_spf ? "4.7.24" : "4.7.0", text, j->result->reason);
 }
 
+/* Also when a question was never put, since memory or time had run out before: nobody has failed to answer it. */
 static bool is_doubt_deferred(const struct judging *j)
 {
-    return j->wish->temperror == TEMPERROR_TEMPFAIL || pass_is_short(j->pass);
+    return j->wish->temperror == TEMPERROR_TEMPFAIL || pass_is_short(j->pass) || j->pass->starved;
 }
 
 /* The result is a fail, and an unwelcome one. */
@@ -591,8 +592,9 @@ static const struct option options[] = {
     { .section = "dmarc", .key = "temperror", .type = OPTION_CHOICE, .offset = DMARC(temperror), .preset = "tempfail",
       .choices = temperrors,
       .help = "When DNS gives no answer and mail might have to be refused: tempfail answers 451, so that the sender "
-              "tries again; record accepts it and writes temperror into the results. Mail that runs into our own limits "
-              "([limits] facts, passes) and does not pass always gets 451: its sender may have wanted that." },
+              "tries again; record accepts it and writes temperror into the results. Dangerous: whoever finds a selector "
+              "of the author's domain that does not answer gets in under its name. Mail that runs into our own limits "
+              "and does not pass gets 451 all the same: its sender may have wanted that." },
     { .section = "dmarc", .key = "forwarders", .type = OPTION_NETWORKS, .offset = DMARC(forwarders),
       .help = "Clients in these networks forward mail for our users: what they bring and fails is accepted all the same "
               "(override=forwarder)." },

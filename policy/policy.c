@@ -134,8 +134,10 @@ const struct fact *pass_ask(struct pass *pass, enum ask kind, struct str key)
     if (fact != NULL && fact->state != FACT_UNKNOWN)
         return fact;
     state = fact != NULL ? FACT_UNKNOWN : pass->facts != NULL ? facts_state(pass->facts, q) : FACT_TEMP;
-    if (state != FACT_UNKNOWN)
+    if (state != FACT_UNKNOWN) {
+        pass->starved = pass->starved || kind <= ASK_PTR;
         return state == FACT_LIMIT ? &limit : &temp;
+    }
     pass->pending = true;
     if (fact == NULL)
         note_question(pass, q);

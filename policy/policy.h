@@ -195,6 +195,7 @@ struct pass {
     struct outcome *outcome;
     bool pending; /* this check met an unknown */
     bool refused; /* a check has refused, and nothing behind it can change that */
+    bool starved; /* a question for the DNS that was never put reads TEMP or LIMIT */
 };
 
 struct check {

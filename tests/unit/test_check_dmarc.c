@@ -613,6 +613,12 @@ static void our_own_limits_are_not_the_senders_to_use(void)
         judge_as_is();
         CHECK_EQ_STR(summary(), strlen(summary()), "temperror/: 451 4.7.0");
 
+        CHECK_ROW("no question was put before the time was over");
+        load("");
+        facts_close(&facts);
+        evaluate(AT_END);
+        CHECK_EQ_STR(summary(), strlen(summary()), "temperror/: 451 4.7.0");
+
         CHECK_ROW("what passes, passes");
         given_words = "spf=pass/example.com";
         load("");
