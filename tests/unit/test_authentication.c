@@ -103,6 +103,9 @@ static const struct row {
     { "said to have had another body, and SPF is in doubt", "<a@a.example>", SIGNED("a.example", "x", "") FROM("a@a.example"), NULL,
       DMARC("a.example", "p=reject") NO_ANSWER("a.example") KEY("x._domainkey.a.example") "SIG \"dkim 1\" OK pass\n", "remembered",
       "accept; spf=temperror/a.example helo_spf=none dkim=pass/a.example arc=none dmarc=pass/a.example policy=reject aligned=dkim" },
+    { "said to have had another body, and nothing else speaks for it", "<x@evil.example>", SIGNED("a.example", "x", "") FROM("a@a.example"), NULL,
+      DMARC("a.example", "p=reject") TXT("evil.example", "v=spf1 -all") KEY("x._domainkey.a.example") "SIG \"dkim 1\" OK pass\n", "remembered",
+      "accept; spf=fail/evil.example helo_spf=none dkim=pass/a.example arc=none dmarc=pass/a.example policy=reject aligned=dkim" },
     { "doubts are only recorded", "<a@a.example>", FROM("a@a.example"), NULL, DMARC("a.example", "p=reject") NO_ANSWER("a.example"), "record",
       "accept; spf=temperror/a.example helo_spf=none dkim=none arc=none dmarc=temperror/a.example policy=reject" },
 };
