@@ -537,11 +537,12 @@ class Asking(Story):
         if not has_spf():
             self.skipTest("no check asks yet")
 
-    def asking(self, zone, **keys):
+    def asking(self, zone, sections=None, **keys):
         server = DNS(zone)
         self.addCleanup(server.stop)
         gateway, _ = self.pair({"dns": {"servers": server.text, "timeout": "300ms", "tries": 1, **keys}, "spf": {"fail": "reject"},
-                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300}})
+                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300},
+                                **(sections or {})})
         return server, gateway
 
     def envelope(self, gateway, domain="sender.example"):
@@ -627,9 +628,7 @@ class Asking(Story):
 
     def test_a_stop_while_a_sender_is_looked_up_by_name(self):
         zone = {"sender.example": [("TXT", "v=spf1 exists:%{l}._spf.sender.example -all")], "a+b._spf.sender.example": dns.DROP}
-        server, gateway = self.asking(zone, timeout="10s")
-        gateway.change({"timeouts": {"drain": "1s"}})
-        gateway.reload()
+        server, gateway = self.asking(zone, {"timeouts": {"drain": "1s"}}, timeout="10s")
         client = self.greeted(gateway.smtp)
         client.send(b"MAIL FROM:<a+b@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
         until(lambda: server.count("a+b._spf.sender.example"), "the question is asked")
@@ -669,9 +668,7 @@ class Asking(Story):
         self.assertEqual([clients[19].reply().code, clients[19].reply().code], [250, 550])
 
     def test_a_stop_while_a_sender_is_looked_up(self):
-        server, gateway = self.asking({"sender.example": dns.DROP}, timeout="10s")
-        gateway.change({"timeouts": {"drain": "1s"}})
-        gateway.reload()
+        server, gateway = self.asking({"sender.example": dns.DROP}, {"timeouts": {"drain": "1s"}}, timeout="10s")
         clients = [self.greeted(gateway.smtp) for _ in range(5)]
         for client in clients:
             client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
