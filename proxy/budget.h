@@ -12,8 +12,7 @@ enum {
     BUDGET_INPUT = 17 << 10, /* input that the session does not take yet; the client's leg alone has any (stream.c) */
     BUDGET_TLS = 68 << 10,   /* one TLS connection in its handshake, and a chunk of output (mbedTLS as in Debian) */
     BUDGET_DNS_ANSWER = 1536 << 10, /* a message from a resolver, taken apart (resolver_ares.c refuses to need more) */
-    BUDGET_DNS_QUERY =
-        4 << 10, /* one under way: in c-ares or resolver_raw.c, and its socket's handle (worker_resolver.c) */
+    BUDGET_DNS_QUERY = 4 << 10,     /* one under way: c-ares or resolver_raw.c, its handle (worker_resolver.c) */
     BUDGET_QUESTION =
         512, /* of a session, under way or waiting for its turn: its name, and who waits for it (resolver.c) */
     BUDGET_ADDRESS_ENTRY = 32 /* in the row of each worker, a power of two of 16-octet places (counts.c) */

@@ -1,6 +1,6 @@
-/* DNS for the policy: questions in, answers out, later. c-ares does the protocol, and resolver_raw.c for the few names that c-ares
- * does not send; this file's subject is who waits for what, what is remembered, and how much may be under way (ORACLE D-1 to
- * D-7, ATTACKS L).
+/* DNS for the policy: questions in, answers out, later. c-ares does the protocol, and resolver_raw.c for the few names
+ * that c-ares does not send; this file's subject is who waits for what, what is remembered, and how much may be under
+ * way (ORACLE D-1 to D-7, ATTACKS L).
  *
  * It never sees the loop: whoever drives it (worker_resolver.c with libuv, explain.c with poll) watches the sockets it
  * names and calls back in. Askers are numbers, so an answer for one that has left finds nobody.
@@ -11,8 +11,9 @@
  *     resolver_forget(r, number)                       the asker is gone, or does not care any more
  *
  * Equal questions under way are one query. Answers are kept for their TTL, negative ones too (RFC 2308), within
- * `cache_size` octets. Keys are names as the facts have them, dots between their labels: any octets but NUL are asked for as
- * they are. One that is no name for the DNS (D-3: labels of 1 to 63 octets, 253 in all) reads NXDOMAIN without a query.
+ * `cache_size` octets. Keys are names as the facts have them, dots between their labels: any octets but NUL are asked
+ * for as they are. One that is no name for the DNS (D-3: labels of 1 to 63 octets, 253 in all) reads NXDOMAIN without a
+ * query.
  *
  * `in_flight` queries are out at once; what is above waits its turn, first come, first served. That is fair as long as no
  * asker has more than its share waiting: drivers with several askers hand over `in_flight_session` questions of one, and

@@ -2,8 +2,9 @@
  * CNAMEs of the answer section to the name that has the records, and take those of the kind asked for.
  *
  * c-ares draws the query id, matches answers by server, port, id and question, repeats, changes over to the next server
- * and, after a truncated answer, to TCP. (Names it does not send: resolver_raw.c.) Its own cache, hosts file and search list are off. So is mixed case (0x20): the
- * resolvers of small routers give questions back in lower case, and no mail at all would get through them.
+ * and, after a truncated answer, to TCP. (Names it does not send: resolver_raw.c.) Its own cache, hosts file and search
+ * list are off. So is mixed case (0x20): the resolvers of small routers give questions back in lower case, and no mail
+ * at all would get through them.
  */
 #include <ares.h>
 #include <arpa/inet.h>

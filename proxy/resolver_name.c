@@ -1,5 +1,5 @@
-/* Names on their way to the wire and back. c-ares gives them as text with escapes (RFC 1035 5.1); facts have a name's octets
- * with dots between its labels.
+/* Names on their way to the wire and back. c-ares gives them as text with escapes (RFC 1035 5.1); facts have a name's
+ * octets with dots between its labels.
  */
 #include "resolver_parts.h"
 

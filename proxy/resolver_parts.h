@@ -34,8 +34,8 @@ enum dns_name {
     DNS_NAME_ODD  /* a name, but with octets that c-ares does not send: others than A-Z a-z 0-9 - _ / * */
 };
 
-/* A key with its NUL, as it is sent; out is not touched when it is no name. No label of a key has a dot within: keys are text,
- * and whoever makes one of octets from the wire, as SPF macros do, splits them at their dots.
+/* A key with its NUL, as it is sent; out is not touched when it is no name. No label of a key has a dot within: keys
+ * are text, and whoever makes one of octets from the wire, as SPF macros do, splits them at their dots.
  */
 enum dns_name dns_name_write(struct str key, char out[DNS_NAME_MAX + 1]);
 /* A name as c-ares gives it ("\(", "\228") in the form facts have: its octets in lower case, no trailing dot, "." for the
@@ -129,8 +129,8 @@ void dns_release(void *); /* NULL is fine */
 
 /* ---- two ways to the wire, with the same five functions ----
  *
- * What is sent comes back in dns_came_back(), maybe at once. `watch` is told what each socket waits for: reading, writing;
- * neither before it closes. Both pass over sockets that are not theirs.
+ * What is sent comes back in dns_came_back(), maybe at once. `watch` is told what each socket waits for: reading,
+ * writing; neither before it closes. Both pass over sockets that are not theirs.
  */
 
 typedef void dns_watch(void *owner, int fd, int readable, int writable);
@@ -140,14 +140,14 @@ struct dns_lookup;
 /* c-ares (resolver_ares.c): names that are DNS_NAME_OK. */
 struct ares_channeldata;
 
-struct ares_channeldata *dns_open(const struct dns_settings *, dns_watch *,
-                                  void *owner); /* NULL without memory or servers */
-void dns_close(struct ares_channeldata *);      /* every lookup sent comes back with a failure */
+/* NULL without memory or servers. */
+struct ares_channeldata *dns_open(const struct dns_settings *, dns_watch *, void *owner);
+void dns_close(struct ares_channeldata *); /* every lookup sent comes back with a failure */
 void dns_send(struct ares_channeldata *, const char *name, struct dns_lookup *);
 void dns_process(struct ares_channeldata *, int readable, int writable); /* -1: none; times out what is due */
 uint64_t dns_timeout(const struct ares_channeldata *);                   /* ms from now; UINT64_MAX: none */
 
-/* Our own (resolver_raw.c): those that are DNS_NAME_ODD. Opened after, and closed before c-ares, whose memory it counts in. */
+/* Our own (resolver_raw.c): those that are DNS_NAME_ODD. Opened after c-ares, in whose memory it counts, closed before. */
 struct dns_raw;
 
 struct dns_raw *raw_open(const struct dns_settings *, const uint64_t *now, dns_watch *, void *owner);
@@ -170,7 +170,7 @@ struct dns_query {
 };
 
 void dns_query_write(struct dns_query *, const char *name, unsigned type, unsigned id, bool has_opt);
-/* Whether a message is the answer: its id, its question, octet by octet but for the case of letters, and that it is one. */
+/* Whether a message is the answer: by its id, and its question, octet by octet but for the case of letters. */
 bool dns_query_is_answered(const struct dns_query *, const uint8_t *message, size_t n);
 /* Of an answer. */
 bool dns_answer_is_truncated(const uint8_t *answer);

@@ -1,5 +1,5 @@
-/* The octets of a query of our own, and which message is its answer: RFC 1035 4.1 with the OPT record of RFC 6891 6.1. No sockets
- * here, and no more of an answer is read than what says whose it is.
+/* The octets of a query of our own, and which message is its answer: RFC 1035 4.1 with the OPT record of RFC 6891 6.1.
+ * No sockets here, and no more of an answer is read than what says whose it is.
  */
 #include "resolver_parts.h"
 
@@ -70,8 +70,8 @@ void dns_query_write(struct dns_query *query, const char *name, unsigned type, u
     put16(query->octet, (unsigned)query->n);
 }
 
-/* Letters of either case are equal (RFC 1035 2.3.3), every other octet itself alone. The lengths of labels, and types and
- * classes of ours, are no letters: 63 at most.
+/* Letters of either case are equal (RFC 1035 2.3.3), every other octet itself alone. The lengths of labels, and types
+ * and classes of ours, are no letters: 63 at most.
  */
 static bool is_same_question(const uint8_t *a, const uint8_t *b, size_t n)
 {

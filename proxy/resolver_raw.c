@@ -1,13 +1,14 @@
-/* Queries of our own, for the names that c-ares does not send: it takes every question for one about a host, and refuses octets
- * other than letters, digits, - _ / * and dots, in whatever form it is handed them. SPF macros make such names of honest
- * senders, "bounces+1=a=b.example" and the like (RFC 7208 7), and RFC 2181 11 allows them.
+/* Queries of our own, for the names that c-ares does not send: it takes every question for one about a host, and
+ * refuses octets other than letters, digits, - _ / * and dots, in whatever form it is handed them. SPF macros make such
+ * names of honest senders, "bounces+1=a=b.example" and the like (RFC 7208 7), and RFC 2181 11 allows them.
  *
- * It does what c-ares does, and no more. Each try has a socket, a port and an id of its own (RFC 5452 9.2): one server, `timeout`
- * long, then the next server, `tries` times around. A truncated answer is fetched from the same server by TCP (RFC 7766);
- * a server that does not know EDNS is asked without it (RFC 6891 6.2.2). What is not the answer is passed over (RFC 5452 9.1).
+ * It does what c-ares does, and no more. Each try has a socket, a port and an id of its own (RFC 5452 9.2): one server,
+ * `timeout` long, then the next server, `tries` times around. A truncated answer is fetched from the same server by TCP
+ * (RFC 7766); a server that does not know EDNS is asked without it (RFC 6891 6.2.2). What is not the answer is passed
+ * over (RFC 5452 9.1).
  *
- * A socket is watched from its opening to its closing. Every step of a query is given the same time, so they stand in the order
- * in which they are due.
+ * A socket is watched from its opening to its closing. Every step of a query is given the same time, so they stand in
+ * the order in which they are due.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -180,7 +181,7 @@ static void finish_failed(struct raw_query *q, uint64_t keep)
     finish(q, &reading);
 }
 
-/* At the next server that can be reached; without any the query has failed. When nobody was asked the trouble is ours. */
+/* At the next server that can be reached; without any the query has failed. If none was asked the trouble is ours. */
 static void try_next(struct raw_query *q)
 {
     const struct dns_settings *settings = q->raw->settings;
@@ -199,7 +200,7 @@ static void ask_again(struct raw_query *q, bool is_tcp)
         try_next(q);
 }
 
-/* Queries of the next seconds begin at the server that has answered, rather than wait for one before it that does not. */
+/* Queries of the next seconds begin at the server that answered, rather than wait for one before it that does not. */
 static void prefer(struct raw_query *q)
 {
     struct dns_raw *raw = q->raw;
@@ -314,7 +315,7 @@ static ssize_t hear_some(struct raw_query *q)
     return n;
 }
 
-/* Between the length and what it measures: one that is too short for an answer, or for which there is no memory, is none. */
+/* Between the length and what it measures. False when that is too short for an answer, or there is no memory for it. */
 static bool make_room(struct raw_query *q)
 {
     if (q->moved != DNS_LENGTH || q->answer != NULL)

@@ -527,11 +527,12 @@ class Dead(Story):
 class Asking(Story):
     """Through the gateway, whose SPF check asks."""
 
-    def asking(self, zone, **keys):
+    def asking(self, zone, sections=None, **keys):
         server = DNS(zone)
         self.addCleanup(server.stop)
         gateway, _ = self.pair({"dns": {"servers": server.text, "timeout": "300ms", "tries": 1, **keys}, "spf": {"fail": "reject"},
-                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300}})
+                                "server": {"workers": 1}, "limits": {"sessions_per_address": 300},
+                                **(sections or {})})
         return server, gateway
 
     def envelope(self, gateway, domain="sender.example"):
@@ -559,6 +560,38 @@ class Asking(Story):
         client.quit()
         return replies[1]
 
+    def greedy(self, name):
+        """SPF that has as much to ask as it may: 10 terms MX of 10 hosts each (RFC 7208 4.6.4), none of which is the client."""
+        zone = {name: [("TXT", "v=spf1 %s -all" % " ".join("mx:m%d.%s" % (i, name) for i in range(10)))]}
+        for i in range(10):
+            hosts = ["h%d.m%d.%s" % (k, i, name) for k in range(10)]
+            zone["m%d.%s" % (i, name)] = [("MX", (k, host)) for k, host in enumerate(hosts)]
+            zone.update((host, [("A", "192.0.2.%d" % (10 * i + k + 1))]) for k, host in enumerate(hosts))
+        return zone
+
+    def test_one_transaction_asks_no_more_than_its_facts(self):
+        """D-1, D-4: whatever the zone, and each question once."""
+        author = "a.b.c.d.e.f.g.h.i.j.author.example"
+        signature = "DKIM-Signature: v=1; a=rsa-sha256; d=%s; s=s%d; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n"
+        message_ = ("".join(signature % (author, i) for i in range(30)) + "From: a@%s\r\n\r\n" % author).encode()
+        zone = {**self.greedy("sender.example"), **self.greedy("client.example")}
+        for facts, least, most in ((64, 60, 64), (128, 64, 128), (256, 128, 250)):
+            with self.subTest(facts=facts):
+                server = DNS(zone)
+                self.addCleanup(server.stop)
+                server.default = lambda server, query: [message(query)]      # whatever else is asked for exists
+                gateway, _ = self.pair({"dns": {"servers": server.text}, "server": {"workers": 1}, "limits": {"facts": facts},
+                                        "spf": {"fail": "record"}})
+                client = self.greeted(gateway.smtp)
+                client.deliver(message_)
+                asked = [(query.name, query.type) for query in server.queries]
+                self.assertEqual(len(asked), len(set(asked)))
+                self.assertLessEqual(len(asked), most)
+                self.assertGreaterEqual(len(asked), least, asked)
+                client.deliver(message_)        # nothing is asked again, but what did not fit may be
+                client.quit()
+                self.assertLessEqual(server.count(), 2 * most)
+
     def test_senders_by_name(self):
         """exists:%{l} (RFC 7208 7, 8.1 of its appendix D): local parts of honest mail are no host names."""
         local = ("bounces+123=user=example.net", "SRS0=HHH=TT=orig.example=alice", "a!b#c$d%e&f'g~h", "o'neill", "Upper+Case", '"a b"',
@@ -585,9 +618,7 @@ class Asking(Story):
 
     def test_a_stop_while_a_sender_is_looked_up_by_name(self):
         zone = {"sender.example": [("TXT", "v=spf1 exists:%{l}._spf.sender.example -all")], "a+b._spf.sender.example": dns.DROP}
-        server, gateway = self.asking(zone, timeout="10s")
-        gateway.change({"timeouts": {"drain": "1s"}})
-        gateway.reload()
+        server, gateway = self.asking(zone, {"timeouts": {"drain": "1s"}}, timeout="10s")
         client = self.greeted(gateway.smtp)
         client.send(b"MAIL FROM:<a+b@sender.example>\r\nRCPT TO:<v@local.example>\r\n")
         until(lambda: server.count("a+b._spf.sender.example"), "the question is asked")
@@ -658,9 +689,7 @@ class Asking(Story):
                 self.assertEqual(server.count("sender.example"), 1)
 
     def test_a_stop_while_a_sender_is_looked_up(self):
-        server, gateway = self.asking({"sender.example": dns.DROP}, timeout="10s")
-        gateway.change({"timeouts": {"drain": "1s"}})
-        gateway.reload()
+        server, gateway = self.asking({"sender.example": dns.DROP}, {"timeouts": {"drain": "1s"}}, timeout="10s")
         clients = [self.greeted(gateway.smtp) for _ in range(5)]
         for client in clients:
             client.send(b"MAIL FROM:<a@sender.example>\r\nRCPT TO:<v@local.example>\r\n")

@@ -1,6 +1,6 @@
-/* Our own DNS queries. The name in front (a length, and its octets) is a key as SPF macros make them: a query of it is a message to
- * c-ares too, that asks for this name and nothing else, and is no answer. The rest is what a server sends back: taken for the
- * answer only when its head says what RFC 5452 9.1 wants it to, whatever follows.
+/* Our own DNS queries. The name in front (a length, and its octets) is a key as SPF macros make them: a query of it is
+ * a message to c-ares too, that asks for this name and nothing else, and is no answer. The rest is what a server sends
+ * back: taken for the answer only when its head says what RFC 5452 9.1 wants it to, whatever follows.
  */
 #include <ares.h>
 

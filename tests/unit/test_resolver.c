@@ -1,8 +1,8 @@
 /* The resolver against a server of the test's own, on loopback in the same process: who gets an answer, what is asked how
  * often, and what is kept for how long. The cache's time is the test's; c-ares has the real one, in tenths of seconds.
  *
- * What holds for names that c-ares sends holds for those it does not: such tests are played a second time with a "+" before
- * each name they ask for, which the server takes off.
+ * What holds for names that c-ares sends holds for those it does not: such tests are played a second time with a "+"
+ * before each name they ask for, which the server takes off.
  */
 #include "proxy/resolver.h"
 
