@@ -138,6 +138,8 @@ static void conclude_no_octets(struct judgement *j)
         conclude(j, AUTH_PERMERROR, "beyond our limits");
 }
 
+static void ask_ahead(struct judgement *j);
+
 /* The mathematics over the header, which somebody else does. */
 static bool judge_signature(struct judgement *j)
 {
@@ -154,8 +156,10 @@ static bool judge_signature(struct judgement *j)
     fact = pass_verify(pass, name, &job);
     if (job != NULL)
         fill_job(j, job, signature);
-    if (fact == NULL)
+    if (fact == NULL) {
+        ask_ahead(j);
         return false;
+    }
     if (fact->state == FACT_OK && str_eq(fact->value[0], STR("pass")))
         return true;
     if (fact->state == FACT_OK)
@@ -192,6 +196,18 @@ static bool ask_past(struct judgement *j, struct str key, bool *contradicted)
 
     *contradicted = said_fail(fact);
     return fact != NULL || key.n == 0;
+}
+
+/* While the mathematics is under way: what presume_body will want to know, so that no pass is for that alone. */
+static void ask_ahead(struct judgement *j)
+{
+    struct past past = past_keys(j);
+    bool contradicted;
+
+    if (j->pass->stage == AT_END)
+        return;
+    ask_past(j, past.hash, &contradicted);
+    ask_past(j, past.whole, &contradicted);
 }
 
 /* AT_HEADERS. Without an answer, or without a memory, the body is taken for right. */
