@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import mail
 import memory
 import rig
 import speed
@@ -98,7 +99,7 @@ def main():
     rig.binary(sys.argv[1])
     rig.raise_descriptor_limit()
     speeds = speed.measure(rounds)
-    rows = [*speed_rows(speeds), *memory_rows()]
+    rows = [*speed_rows(speeds), *mail.rows(max(1, rounds // 3)), *memory_rows()]
     print(caption(rounds) + "\n")
     print_table(rows)
 

@@ -13,7 +13,11 @@ import time
 
 # A loopback address of this run's own: what else runs on this machine is never met at a port.
 ADDRESS = "127.%d.%d.%d" % (128 + (os.getpid() >> 16 & 63), os.getpid() >> 8 & 255, os.getpid() & 255)
-SINK, HAPROXY, POSTERN = (ADDRESS, 2501), (ADDRESS, 2502), (ADDRESS, 2503)
+SINK, HAPROXY, POSTERN, NO_DNS = (ADDRESS, 2501), (ADDRESS, 2502), (ADDRESS, 2503), (ADDRESS, 2504)
+
+# Mail is passed on unjudged, as HAProxy passes it on.
+UNJUDGED = ["[author]", "strict = no", "[spf]", "check = no", "[dkim]", "check = no", "[arc]", "check = no",
+            "[dmarc]", "mode = off"]
 START_S = 10                # a program that does not listen by then has failed
 STOP_S = 20
 
@@ -136,15 +140,19 @@ def certificate():
     return chain, key
 
 
-def ini(tls=False, **limits):
-    """A configuration with one worker; everything that is not named here is as delivered, the log at `info` too."""
+def ini(tls=False, dns=None, cache=True, **limits):
+    """A configuration with one worker; everything that is not named here is as delivered, the log at `info` too. With `dns`
+    (an address with a port) mail is authenticated, without it is passed on as it is."""
     limits = {"sessions": 500, "memory": "1G", **limits}
     limits.setdefault("sessions_per_address", limits["sessions"])
     lines = ["[server]", "hostname = mx.local.example", "workers = 1",
              "[listen smtp]", "address = " + text(POSTERN), "tls = " + ("starttls" if tls else "off"),
              "[backend]", "servers = " + text(SINK), "tls = off",
              "[relay]", "domains = local.example",
-             "[limits]", *("%s = %s" % pair for pair in limits.items())]
+             "[limits]", *("%s = %s" % pair for pair in limits.items()),
+             "[dns]", "servers = " + (dns or text(NO_DNS)), *([] if cache else ["cache_size = 0"])]
+    if dns is None:
+        lines += UNJUDGED
     if tls:
         lines += ["[certificate main]", "chain = %s" % certificate()[0], "key = %s" % certificate()[1]]
     path = home / "postern.ini"
