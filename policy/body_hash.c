@@ -168,7 +168,7 @@ static bool is_changed(char c, char next)
     return c == '\t' || (c == ' ' && (unsigned char)next <= ' ');
 }
 
-enum { SHORT = 32, BLOCK = 128 };
+enum { SHORT = 16, BLOCK = 32 };
 
 /* Whether is_changed anywhere in the block (whose last octet has a next one, too). Without branches, so that compilers
  * make vector instructions of it: 1.2 instructions an octet.
