@@ -209,7 +209,7 @@ static void set_envelope(struct bench *b)
 
     path_parse(STR("<a@sender.example>"), PATH_REVERSE, 0, from, &b->mail_from, NULL);
     path_parse(STR("<b@local.example>"), PATH_FORWARD, 0, to, &b->rcpt, NULL);
-    address_parse(STR("127.0.0.1"), &b->envelope.client.address);
+    address_parse(STR("192.0.2.200"), &b->envelope.client.address);
     b->envelope.is_esmtp = true;
     b->envelope.now = 1795348800;
 }
