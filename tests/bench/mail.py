@@ -13,7 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from parts.dns import DNS  # noqa: E402
 
 SMALL, LARGE = 4096, 10 * 1000 * 1000
-SMALLS, LARGES = 300, 6         # messages of each measurement
+SMALLS, LARGES = 400, 5         # messages of each measurement
+WARM = 100                      # messages before the first one
 AT_ONCE = 10                    # connections
 WAIT_S = 60
 
@@ -112,7 +113,7 @@ class Mail:
 
     def round(self, name, endpoint, program, number):
         way = Way(name, endpoint, program)
-        send(endpoint, self.kinds["one"][0], AT_ONCE, 1)     # warm pools and caches are what a gateway has
+        send(endpoint, self.kinds["one"][0], WARM, 1)     # warm pools and caches are what a gateway has
         for kind, (message, n, each) in self.kinds.items():
             if name == "uncached" and n < AT_ONCE:
                 continue

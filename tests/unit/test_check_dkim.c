@@ -70,7 +70,7 @@ static void hash(struct str header, struct str body)
 {
     struct body_hashes hashes;
 
-    body_hashes_begin(&hashes, header, (size_t)policy.dkim.signatures);
+    body_hashes_begin(&hashes, header, policy.dkim.signatures);
     body_hashes_add(&hashes, body);
     body_hashes_end(&hashes, &facts);
 }
@@ -121,6 +121,7 @@ static void the_report_says_who_signed(void)
     the_example_of_rfc_8463_passes();
     CHECK_EQ_STR(r->domain.p, r->domain.n, "football.example.com");
     CHECK_EQ_STR(r->selector.p, r->selector.n, "test");
+    CHECK_EQ_STR(r->identity.p, r->identity.n, "@football.example.com");
     CHECK_EQ_STR(r->algorithm.p, r->algorithm.n, "rsa-sha256");
     CHECK_EQ_STR(r->b.p, r->b.n, "F45dVWDf");
     CHECK_EQ_INT(r->key_bits, 1024);
@@ -129,8 +130,8 @@ static void the_report_says_who_signed(void)
                  "signature 2 by football.example.com, selector test, 1024 bits");
 }
 
-/* One name is asked for each, all in the first pass; then come the jobs, all in the second, and with them what is remembered
- * of each.
+/* One name is asked for each, all in the first pass; then come the jobs, all in the second, and with them what a running
+ * gateway remembers of each signature, so that no pass is for that alone; each is asked once.
  */
 static void questions_go_out_together(void)
 {
@@ -142,16 +143,15 @@ static void questions_go_out_together(void)
     check_result(0, AUTH_PENDING, "");
     know_keys();
     pass_once(AT_HEADERS, BOTH);
-    CHECK_EQ_INT(outcome.questions, 2);
-    CHECK(outcome.question[0].kind == ASK_PAST && outcome.question[1].kind == ASK_PAST);
     CHECK_EQ_INT(outcome.jobs, 2);
     CHECK_EQ_STR(outcome.job[0].name.p, outcome.job[0].name.n, "dkim 1");
     CHECK_EQ_STR(outcome.job[1].name.p, outcome.job[1].name.n, "dkim 2");
+    CHECK_EQ_INT(outcome.questions, 2);
+    CHECK(outcome.question[0].kind == ASK_PAST && outcome.question[1].kind == ASK_PAST);
     verify_jobs();
     pass_once(AT_HEADERS, BOTH);
     CHECK_EQ_INT(outcome.jobs, 0);
     CHECK_EQ_INT(outcome.questions, 2);
-    CHECK(outcome.question[0].kind == ASK_PAST && outcome.question[1].kind == ASK_PAST);
 }
 
 static void two_signatures_by_one_key_ask_once(void)
@@ -489,24 +489,6 @@ static void a_small_arena_passes_nothing_falsely(void)
     }
 }
 
-/* Whoever puts such a field on top of a message of others' takes nothing from what stands below it. */
-static void a_signature_that_names_a_huge_domain_takes_no_room(void)
-{
-    static char header[128 << 10];
-    size_t n = (size_t)snprintf(header, sizeof header, "DKIM-Signature: v=1; a=rsa-sha256; d=");
-
-    memset(header + n, 'd', 65300);
-    n += 65300;
-    n += (size_t)snprintf(header + n, sizeof header - n, "; s=s; h=from; bh=eA==; b=eA==\r\n%s%s%s", KIT_ED_FIELD,
-                          KIT_RSA_FIELD, KIT_FIELDS);
-    begin();
-    know_keys();
-    evaluate(AT_HEADERS, str_from(header, n));
-    check_result(0, AUTH_PERMERROR, "d= is not a domain name");
-    check_result(1, AUTH_PASS, "");
-    check_result(2, AUTH_PASS, "");
-}
-
 static void only_names_reach_the_trace(void)
 {
     begin();
@@ -541,7 +523,6 @@ static const struct test_case tests[] = {
     TEST(a_signature_of_any_length_is_bounded),
     TEST(of_a_hundred_thousand_signatures_five_are_looked_at),
     TEST(a_small_arena_passes_nothing_falsely),
-    TEST(a_signature_that_names_a_huge_domain_takes_no_room),
     TEST(only_names_reach_the_trace),
 };
 /* clang-format on */
