@@ -53,9 +53,10 @@ static void judge(struct pass *pass, const struct spf_result *spf)
     else if (spf->result == AUTH_PERMERROR && policy->permerror_rejects && is_without_dmarc(dmarc))
         spf_refuse_permerror(pass, &check_spf_alone, spf);
     else if (is_unwelcome(policy, spf) && is_dmarc_in_doubt(pass))
-        pass_refuse(pass, &check_spf_alone, 451, "4.7.0",
-                    STR("SPF does not permit this client, and the DNS does not answer for DMARC; try again later"),
-                    STR("no answer to the question for the DMARC record"));
+        pass_refuse(
+            pass, &check_spf_alone, 451, "4.7.0",
+            STR("SPF does not authenticate this client, and the DNS does not answer for DMARC; try again later"),
+            STR("no answer to the question for the DMARC record"));
 }
 
 /* Of exempt and skipped clients nothing was asked: their result is absent. While DMARC or SPF is pending, that check
