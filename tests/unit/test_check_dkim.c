@@ -121,7 +121,6 @@ static void the_report_says_who_signed(void)
     the_example_of_rfc_8463_passes();
     CHECK_EQ_STR(r->domain.p, r->domain.n, "football.example.com");
     CHECK_EQ_STR(r->selector.p, r->selector.n, "test");
-    CHECK_EQ_STR(r->identity.p, r->identity.n, "@football.example.com");
     CHECK_EQ_STR(r->algorithm.p, r->algorithm.n, "rsa-sha256");
     CHECK_EQ_STR(r->b.p, r->b.n, "F45dVWDf");
     CHECK_EQ_INT(r->key_bits, 1024);
