@@ -43,11 +43,14 @@ static struct str explain(struct pass *pass, const struct author *author)
 static struct str reply(struct pass *pass, const struct author *author)
 {
     struct str text = str_of(judgements[author->fault].text);
-    struct str detailed = text;
 
-    if (author->detail[0] != '\0')
-        detailed = arena_printf(pass->arena, "%.*s: %s", STR_ARG(text), author->detail);
-    return detailed.p != NULL ? detailed : text;
+    if (author->detail[0] != '\0') {
+        struct str detailed = arena_printf(pass->arena, "%.*s: %s", STR_ARG(text), author->detail);
+
+        if (detailed.p != NULL)
+            return detailed;
+    }
+    return text;
 }
 
 static void refuse(struct pass *pass, const struct author *author, struct str reason)

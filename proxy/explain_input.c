@@ -148,7 +148,7 @@ static bool set_helo(struct explanation *e, struct str helo)
 {
     if (helo.n > 1 && helo.p[helo.n - 1] == '.')
         helo.n--;
-    if (helo.n >= sizeof e->helo || (!domain_is_valid(helo) && !address_literal_is_valid(helo)))
+    if (helo.n == 0 || helo.n >= sizeof e->helo || (!domain_is_valid(helo) && !address_literal_is_valid(helo)))
         return false;
     memcpy(e->helo, helo.p, helo.n);
     e->helo[helo.n] = '\0';

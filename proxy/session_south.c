@@ -233,7 +233,7 @@ static void on_replied(struct session *s)
 {
     enum backend_ask asked = s->backend->replied_to;
 
-    if (s->tx != NULL && s->tx->is_redirected && (asked == ASKED_RSET || asked == ASKED_MAIL || asked == ASKED_RCPT)) {
+    if ((asked == ASKED_RSET || asked == ASKED_MAIL || asked == ASKED_RCPT) && s->tx != NULL && s->tx->is_redirected) {
         redirect_answered(s);
         return;
     }
