@@ -70,7 +70,7 @@ static void hash(struct str header, struct str body)
 {
     struct body_hashes hashes;
 
-    body_hashes_begin(&hashes, header, policy.dkim.signatures);
+    body_hashes_begin(&hashes, header, (size_t)policy.dkim.signatures);
     body_hashes_add(&hashes, body);
     body_hashes_end(&hashes, &facts);
 }
