@@ -86,8 +86,9 @@ struct str dkim_domain(struct str domain, struct arena *);
 /* The domain of i=: what follows the last "@"; { NULL, 0 } without one. */
 struct str dkim_identity_domain(struct str identity);
 
-/* The key of the PAST question: names this signature whatever message it stands in; hex of a SHA-256 over d=, s=, bh=
- * and b=. { NULL, 0 } when the arena is full.
+/* The key of the PAST question: names this signature whatever message it stands in. The first 64 octets of b= do, folds
+ * left out: only a signature that verified is ever remembered, and no two such begin alike. { NULL, 0 } when the arena is
+ * full.
  */
 struct str dkim_past_key(const struct dkim_signature *, struct arena *);
 

@@ -4,6 +4,7 @@
  * RFC 6376 6.1.1 wants them validated meticulously: a field that two readers could take for two things is no
  * signature.
  */
+#include "base64.h"
 #include "dkim.h"
 #include "path.h"
 
@@ -317,21 +318,11 @@ const char *dkim_signature_read(const struct header_field *field, enum signature
 
 struct str dkim_past_key(const struct dkim_signature *s, struct arena *arena)
 {
-    static const char digits[] = "0123456789abcdef";
-    struct str parts[] = { s->domain, s->selector, s->body_hash, s->signature };
-    char hex[2 * SHA256_SIZE];
-    uint8_t digest[SHA256_SIZE];
-    struct sha256 sha;
+    char key[64];
+    size_t n = 0;
 
-    sha256_begin(&sha);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        sha256_add(&sha, parts[i]);
-        sha256_add(&sha, STR(";")); /* in no value */
-    }
-    sha256_end(&sha, digest);
-    for (size_t i = 0; i < SHA256_SIZE; i++) {
-        hex[2 * i] = digits[digest[i] >> 4];
-        hex[2 * i + 1] = digits[digest[i] & 15];
-    }
-    return arena_copy(arena, str_from(hex, sizeof hex));
+    for (size_t i = 0; i < s->signature.n && n < sizeof key; i++)
+        if (base64_value(s->signature.p[i]) != BASE64_NONE)
+            key[n++] = s->signature.p[i];
+    return arena_copy(arena, str_from(key, n));
 }

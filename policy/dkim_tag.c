@@ -6,6 +6,7 @@
  * Octets above ASCII are taken in values: RFC 8616 5 allows UTF-8 where the header is internationalized, and notes of
  * key records hold what they like.
  */
+#include "base64.h"
 #include "dkim.h"
 
 static bool is_fws_octet(char c)

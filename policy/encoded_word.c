@@ -1,4 +1,5 @@
 #include "encoded_word.h"
+#include "base64.h"
 
 #include <stdint.h>
 

@@ -89,10 +89,6 @@ struct str str_trim(struct str s);
  */
 bool str_word(struct str *rest, struct str *word);
 
-/* What a character of base64 stands for (RFC 4648 4). */
-enum { BASE64_NONE = 64 };
-unsigned base64_value(char c);
-
 /* Decimal digits only, the whole slice, no sign; false when empty, not digits, or above `max`. */
 bool str_to_u64(struct str s, unsigned long long max, unsigned long long *out);
 
