@@ -241,19 +241,21 @@ static void walk_seals(struct walk *walk)
     hash_seals(walk);
 }
 
-/* AT_HEADERS, when all else holds: the body is taken for right, unless it was wrong the last time. */
+/* AT_HEADERS, when all else holds: the body is taken for right, unless it was wrong the last time. What is remembered is
+ * waited for also where a seal does not hold, so that AT_END it is known whether to forget it, whatever came first.
+ */
 static void presume_body(struct walk *walk)
 {
     struct pass *pass = walk->pass;
     struct str key = dkim_past_key(walk->ams.signature, pass->arena);
     const struct fact *fact = key.n > 0 ? pass_ask(pass, ASK_PAST, key) : NULL;
 
+    if (fact == NULL && key.n > 0)
+        walk->result = AUTH_PENDING;
     if (walk->result != AUTH_PASS)
         return;
     pass->outcome->auth.arc.is_presumed = true;
-    if (fact == NULL && key.n > 0)
-        walk_note(walk, AUTH_PENDING, ARC_MESSAGE_SIGNATURE, walk->chain->sets, &walk->ams);
-    else if (said(fact, STR("fail")))
+    if (said(fact, STR("fail")))
         walk_note(walk, broken(&walk->ams, "body hash did not verify"), ARC_MESSAGE_SIGNATURE, walk->chain->sets,
                   &walk->ams);
 }
@@ -263,9 +265,10 @@ static void walk_chain(struct walk *walk)
 {
     walk->result = AUTH_PASS;
     walk_message(walk);
-    if (walk->result == AUTH_PASS || walk->result == AUTH_PENDING)
-        walk_seals(walk);
-    if (walk->pass->stage != AT_END && (walk->result == AUTH_PASS || walk->result == AUTH_PENDING))
+    if (walk->result != AUTH_PASS && walk->result != AUTH_PENDING)
+        return;
+    walk_seals(walk);
+    if (walk->pass->stage != AT_END)
         presume_body(walk);
 }
 

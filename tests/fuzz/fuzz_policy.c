@@ -25,6 +25,8 @@ enum { KNOWN_MAX = 256, KNOWN_ROOM = 1 << 17, FIELDS_ROOM = 24576 /* of session_
 
 static struct domain_entry domain[] = { { STR_INIT("local.example"), false } };
 static struct domain_entry sealers[] = { { STR_INIT("example.net"), true }, { STR_INIT("s2.example"), false } };
+static struct domain_entry enforced[] = { { STR_INIT("example.com"), true } };
+static struct domain_entry monitored[] = { { STR_INIT("example.com"), false } };
 static struct domain_entry lists[] = { { STR_INIT("lists.example"), false } };
 static struct network relay, forwarders;
 
@@ -63,6 +65,8 @@ static void read_option(char letter)
     case 'l': p->dkim.accept_partial = true; break;
     case 'm': p->dmarc.mode = DMARC_MONITOR; break;
     case 'o': p->dmarc.mode = DMARC_OFF; break;
+    case 'M': p->dmarc.monitor_domains = (struct domain_set){ monitored, 1 }; break;
+    case 'E': p->dmarc.enforce_domains = (struct domain_set){ enforced, 1 }; break;
     case 'T': p->dmarc.temperror = TEMPERROR_RECORD; break;
     case 'q': p->dmarc.quarantine = QUARANTINE_REDIRECT; break;
     case 'Q': p->dmarc.quarantine = QUARANTINE_REJECT; break;
@@ -218,6 +222,8 @@ static void answer(struct facts *facts, struct question q)
         facts_answer(facts, q, FACT_OK, &word, 1);
     else if (q.kind == ASK_PAST)
         facts_answer(facts, q, in.is_remembered ? FACT_OK : FACT_NODATA, &word, in.is_remembered);
+    else if (in.known.limited || in.known.closed) /* "* LIMIT", "* TEMP" */
+        facts_answer(facts, q, in.known.limited ? FACT_LIMIT : FACT_TEMP, NULL, 0);
     else
         answer_from_name(facts, q);
 }
@@ -527,7 +533,8 @@ static void require_fair(const struct outcome *outcome)
         REQUIRE(!is_by(v, "dmarc") && !is_by(v, "spf_alone"));
     if (is_by(v, "dmarc")) {
         REQUIRE(v->code != 550 || (auth->dmarc.result == AUTH_FAIL && auth->dmarc.policy[0] != '\0'));
-        REQUIRE(!is_authors_own(auth) && in.policy.dmarc.mode == DMARC_ENFORCE);
+        REQUIRE(!is_authors_own(auth));
+        REQUIRE(in.policy.dmarc.mode == DMARC_ENFORCE || in.policy.dmarc.enforce_domains.n > 0);
     }
     if (is_by(v, "spf_alone") && v->code == 550)
         REQUIRE(auth->mail_from.result == AUTH_FAIL || auth->mail_from.result == AUTH_PERMERROR);

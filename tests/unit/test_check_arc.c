@@ -462,6 +462,27 @@ static void a_body_that_contradicts_is_remembered(void)
     CHECK_EQ_INT(world.outcome.effect[0].units, 0);
 }
 
+/* Also where a seal is in doubt, and that is known first. */
+static void a_wrong_memory_is_forgotten_whatever_the_order(void)
+{
+    struct str fail = STR("fail");
+
+    begin_sets("R1 M1 S1n R2 M2 S2p");
+    forget();
+    decide(AT_HEADERS);
+    facts_answer(&world.given, find_past(), FACT_OK, &fail, 1);
+    give("SIG \"as 2\" TEMP");
+    for (unsigned order = 1; order <= ORDERS; order++) {
+        forget();
+        world.random = order;
+        check_result(decide(AT_HEADERS), "temperror, ARC-Seal i=2: signature was not verified");
+        give_body(ARC_BH);
+        check_result(decide(AT_END), "temperror, ARC-Seal i=2: signature was not verified");
+        CHECK_EQ_INT(world.outcome.effects, 1);
+    }
+    world.random = 0;
+}
+
 /* ---- trust ---- */
 
 /* The newest set is the second, of s2.example, which is listed. */
@@ -621,6 +642,7 @@ static const struct test_case tests[] = {
     TEST(before_the_end_the_body_is_presumed),
     TEST(what_is_certain_is_not_presumed),
     TEST(a_body_that_contradicts_is_remembered),
+    TEST(a_wrong_memory_is_forgotten_whatever_the_order),
     TEST(only_listed_sealers_are_trusted),
     TEST(doubt_names_the_sealer_it_is_about),
     TEST(a_part_of_the_body_is_not_the_message),
