@@ -229,19 +229,32 @@ static void serve_all(void)
         serve_tcp();
 }
 
-static void open_server(void)
+/* The same free port for both; false when the one that UDP was given is taken for TCP, by whoever else runs here. */
+static bool bind_both(void)
 {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     socklen_t size = sizeof at;
 
     rig.udp = socket(AF_INET, SOCK_DGRAM, 0);
     rig.tcp = socket(AF_INET, SOCK_STREAM, 0);
-    rig.connection = -1;
     if (bind(rig.udp, (struct sockaddr *)(void *)&at, size) != 0 ||
-        getsockname(rig.udp, (struct sockaddr *)(void *)&at, &size) != 0 ||
-        bind(rig.tcp, (struct sockaddr *)(void *)&at, size) != 0 || listen(rig.tcp, 8) != 0)
+        getsockname(rig.udp, (struct sockaddr *)(void *)&at, &size) != 0)
         abort();
     rig.server = (struct endpoint){ { { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, ntohs(at.sin_port) };
+    return bind(rig.tcp, (struct sockaddr *)(void *)&at, size) == 0;
+}
+
+static void open_server(void)
+{
+    rig.connection = -1;
+    for (int tries = 1; !bind_both(); tries++) {
+        if (tries == 20)
+            abort();
+        close(rig.udp);
+        close(rig.tcp);
+    }
+    if (listen(rig.tcp, 8) != 0)
+        abort();
 }
 
 /* ---- the driver ---- */
