@@ -241,8 +241,8 @@ static void walk_seals(struct walk *walk)
     hash_seals(walk);
 }
 
-/* AT_HEADERS, when all else holds: the body is taken for right, unless it was wrong the last time. What is remembered is
- * waited for also where a seal does not hold, so that AT_END it is known whether to forget it, whatever came first.
+/* AT_HEADERS, when all else holds: the body is taken for right, unless it was wrong the last time. What is remembered
+ * is waited for also where a seal does not hold, so that AT_END it is known whether to forget it, whatever came first.
  */
 static void presume_body(struct walk *walk)
 {

@@ -13,8 +13,8 @@ static bool is_without_dmarc(const struct dmarc_result *dmarc)
     return dmarc->result == AUTH_NONE || dmarc->result == AUTH_ABSENT;
 }
 
-/* Whether there is one could not be found out. DMARC itself waits for that where it may refuse; in monitor mode, or for a
- * message that it would let through whatever the record says, it does not, and then a fail of SPF must not pass because of it.
+/* Whether there is one could not be found out. DMARC itself waits for that where it may refuse. In monitor mode, or for
+ * a message that it would let through whatever the record says, it does not; a fail of SPF must not pass because of it.
  */
 static bool is_dmarc_in_doubt(const struct pass *pass)
 {

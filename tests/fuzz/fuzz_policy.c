@@ -1,8 +1,8 @@
 /* The policy as a whole, every check on: a transaction from the input, through all stages.
  *
- * Line 1: the client's address. Line 2: the MAIL path. Line 3: the RCPT path. Line 4: the HELO name. Line 5: letters for the
- * session and the operator's wishes (options[]). Then lines of facts up to an empty line; the rest is the header section.
- * A fact is given only when it is asked for; what has none is answered from its name alone, so that every question of a
+ * Line 1: the client's address. Line 2: the MAIL path. Line 3: the RCPT path. Line 4: the HELO name. Line 5: letters
+ * for the session and the operator's wishes (read_option). Then lines of facts up to an empty line; the rest is the
+ * header section. A fact is given only when it is asked for; what has none is answered from its name alone, so that every question of a
  * transaction has one answer, whenever it is asked.
  *
  * What must hold, whatever is in it:
@@ -19,7 +19,7 @@
 #include "policy/body_hash.h"
 #include "policy/dkim.h"
 
-enum { KNOWN_MAX = 256, KNOWN_ROOM = 1 << 17, FIELDS_ROOM = 24576 /* of session_results.c */, BODIES_MAX = 8 };
+enum { KNOWN_MAX = 256, KNOWN_ROOM = 1 << 17, FIELDS_ROOM = 24576 /* of session_results.c */ };
 
 /* ---- the operator, the sender ---- */
 
@@ -364,7 +364,8 @@ static void require_reply(const struct verdict *verdict)
         REQUIRE(verdict->text.p[i] >= ' ' && verdict->text.p[i] <= '~');
 }
 
-/* ORACLE P-1 and P-2, read off the printed path alone: what stands after its last "@", and no second route before it. */
+/* ORACLE P-1 and P-2, read off the printed path alone: what stands after its last "@", and no second route before it.
+ */
 static void require_local(struct str path)
 {
     struct str local = STR("@local.example");

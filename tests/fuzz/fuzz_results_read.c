@@ -1,6 +1,6 @@
-/* Reading Authentication-Results: the input is the value of one. Which are ours to remove is tried against other readers of
- * the authserv-id, simpler and more lenient ones: what one of them takes for ours must go, and what nobody could take for
- * ours must stay (RFC 8601 5). What a sealer said of DMARC is tried against a reader that counts results.
+/* Reading Authentication-Results: the input is the value of one. Which are ours to remove is tried against other readers
+ * of the authserv-id, simpler and more lenient ones: what one of them takes for ours must go, and what nobody could take
+ * for ours must stay (RFC 8601 5). What a sealer said of DMARC is tried against a reader that counts results.
  */
 #include "fuzz.h"
 #include "policy/arc.h"

@@ -7,8 +7,8 @@
  *         TRANSACTION_BODY: answer the BODY questions; the body has ended
  *     t->outcome[AT_RCPT], t->outcome[AT_HEADERS], t->outcome[AT_END]
  *
- * It goes on behind a refusal: another recipient may have been accepted, and a message that its header was refused for is
- * looked at to its end for the report (judge.h).
+ * It goes on behind a refusal: another recipient may have been accepted, and a message that its header was refused for
+ * is looked at to its end for the report (judge.h).
  */
 #ifndef TESTS_TRANSACTION_H
 #define TESTS_TRANSACTION_H
