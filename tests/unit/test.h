@@ -18,6 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How often something is repeated, or how large it is, that takes minutes where the processor is emulated. */
+#ifdef TEST_EMULATED
+#    define TEST_LESS(n) ((n) / 20)
+#else
+#    define TEST_LESS(n) (n)
+#endif
+
 static struct {
     const char *test; /* the running test */
     const char *row;  /* of its table; NULL outside of one */

@@ -9,7 +9,7 @@
 #include "test.h"
 #include "transaction.h"
 
-enum { ORDERS = 200, DEADLINE_ORDERS = 6, ANSWERS_MAX = 200, TEXT_MAX = 4096 };
+enum { ORDERS = TEST_LESS(200), DEADLINE_ORDERS = 6, ANSWERS_MAX = 200, TEXT_MAX = 4096 };
 
 /* ---- zones ---- */
 
