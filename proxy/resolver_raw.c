@@ -421,8 +421,8 @@ void raw_process(struct dns_raw *raw, int readable, int writable)
 
     if (q != NULL)
         on_ready(q);
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list
     while ((q = TAILQ_FIRST(&raw->queries)) != NULL && q->due <= *raw->now)
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list
         try_next(q);
 }
 
