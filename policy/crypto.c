@@ -19,7 +19,7 @@ _Static_assert(crypto_hash_sha256_BYTES == SHA256_SIZE, "RFC 6234");
 
 static crypto_hash_sha256_state *sha256_state(struct sha256 *sha)
 {
-    return (void *)sha->room;
+    return (void *)sha;
 }
 
 void sha256_begin(struct sha256 *sha)
