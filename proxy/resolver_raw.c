@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "resolver_parts.h"
+#include "socket_address.h"
 
 enum {
     CHAINS = 64,         /* a power of two: with the 1000 queries that may be out, 16 to a chain */
@@ -87,22 +88,6 @@ static void leave_socket(struct raw_query *q)
     q->fd = -1;
     dns_release(q->answer);
     q->answer = NULL;
-}
-
-static socklen_t socket_address(const struct endpoint *endpoint, struct sockaddr_storage *out)
-{
-    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(endpoint->port) };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(endpoint->port) };
-
-    *out = (struct sockaddr_storage){ 0 };
-    if (address_is_v4(&endpoint->address)) {
-        memcpy(&v4.sin_addr, endpoint->address.byte + 12, 4);
-        memcpy(out, &v4, sizeof v4);
-        return sizeof v4;
-    }
-    memcpy(&v6.sin6_addr, endpoint->address.byte, 16);
-    memcpy(out, &v6, sizeof v6);
-    return sizeof v6;
 }
 
 static size_t server_of(const struct raw_query *q)

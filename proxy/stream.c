@@ -13,6 +13,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "socket_address.h"
+
 enum {
     WIRE_MARK = CHUNK_ROOM / 2, /* TLS output waiting beyond this: no further record is encrypted */
     RECORD_EXTRA = 128,         /* what a record adds to its data, at most */
@@ -742,23 +744,6 @@ struct stream *stream_accept(struct stream_loop *loop, uv_tcp_t *server, stream_
     return s;
 }
 
-static void to_sockaddr(const struct endpoint *from, struct sockaddr_storage *to)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)to;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
-
-    memset(to, 0, sizeof(*to));
-    if (address_is_v4(&from->address)) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(from->port);
-        memcpy(&v4->sin_addr, from->address.byte + 12, 4);
-    } else {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(from->port);
-        memcpy(&v6->sin6_addr, from->address.byte, 16);
-    }
-}
-
 static bool is_shortage(int error)
 {
     return error == UV_EMFILE || error == UV_ENFILE || error == UV_ENOMEM || error == UV_ENOBUFS;
@@ -773,7 +758,7 @@ struct stream *stream_connect(struct stream_loop *loop, const struct endpoint *t
 
     if (s == NULL)
         return NULL;
-    to_sockaddr(to, &address);
+    socket_address(to, &address);
     error = uv_tcp_connect(&s->request.connect, &s->tcp, (struct sockaddr *)&address, on_connected);
     if (is_shortage(error)) {
         stream_reset(s);
