@@ -320,9 +320,9 @@ static void answer(const struct body_hash *hash, uint64_t length, struct facts *
     arena_init(&arena, room, sizeof room);
     value[0] = base64_print(str_from((const char *)hash->digest, SHA256_SIZE), &arena);
     value[1] = arena_printf(&arena, "%llu", (unsigned long long)length);
-    facts_answer(facts,
-                 (struct question){ ASK_BODY, body_hash_name(hash->is_relaxed, hash->has_limit, hash->limit, name) },
-                 FACT_OK, value, 2);
+    facts_give(facts,
+               (struct question){ ASK_BODY, body_hash_name(hash->is_relaxed, hash->has_limit, hash->limit, name) },
+               FACT_OK, value, 2);
 }
 
 void body_hashes_end(struct body_hashes *b, struct facts *facts)

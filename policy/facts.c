@@ -124,9 +124,15 @@ static bool set_values(struct facts *facts, struct fact *fact, const struct str 
 
 void facts_answer(struct facts *facts, struct question q, enum fact_state state, const struct str *value, size_t n)
 {
+    if (!facts->closed)
+        facts_give(facts, q, state, value, n);
+}
+
+void facts_give(struct facts *facts, struct question q, enum fact_state state, const struct str *value, size_t n)
+{
     struct fact *fact;
 
-    if (facts->closed || state == FACT_UNKNOWN)
+    if (state == FACT_UNKNOWN)
         return;
     fact = find_or_add(facts, q);
     if (fact == NULL || fact->state != FACT_UNKNOWN)

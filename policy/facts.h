@@ -89,6 +89,9 @@ bool facts_ask(struct facts *, struct question q);
  */
 void facts_answer(struct facts *, struct question q, enum fact_state, const struct str *value, size_t n);
 
+/* The same for what the caller finds out by itself, so that nobody has to wait: the deadline does not matter. */
+void facts_give(struct facts *, struct question q, enum fact_state, const struct str *value, size_t n);
+
 /* The deadline: every unknown, now and later, reads FACT_TEMP. */
 void facts_close(struct facts *);
 

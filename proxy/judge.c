@@ -179,13 +179,11 @@ static void give_body_hashes(struct judge *j)
     const struct judge_message *m = j->in.message;
     const struct facts *known = j->in.known;
     struct body_hashes hashes;
-    bool was_closed = j->facts.closed;
     size_t before;
 
-    j->facts.closed = false; /* the deadline was for those who have to be waited for */
     for (size_t i = 0; known != NULL && i < known->n; i++)
         if (known->fact[i].q.kind == ASK_BODY && known->fact[i].state != FACT_UNKNOWN)
-            give_known(j, known->fact[i].q, known->fact[i].state, &known->fact[i]);
+            facts_give(&j->facts, known->fact[i].q, known->fact[i].state, known->fact[i].value, known->fact[i].n);
     before = j->facts.n;
     if (m->has_body) {
         body_hashes_begin(&hashes, m->header, (size_t)j->policy.dkim.signatures);
@@ -194,7 +192,6 @@ static void give_body_hashes(struct judge *j)
     }
     for (size_t i = before; i < j->facts.n; i++)
         j->is_computed[i] = true;
-    j->facts.closed = was_closed;
 }
 
 void judge_miss(struct judge *j, size_t i)

@@ -219,14 +219,9 @@ static void decide_if_possible(struct session *s, enum stage stage, struct judge
 void body_ended(struct session *s)
 {
     struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s) : NULL;
-    bool was_closed;
 
-    if (facts == NULL)
-        return;
-    was_closed = facts->closed;
-    facts->closed = false; /* the deadline was for those who have to be waited for */
-    message_answer_body(&s->tx->message, facts);
-    facts->closed = was_closed;
+    if (facts != NULL)
+        message_answer_body(&s->tx->message, facts);
 }
 
 /* ---- verdicts ---- */
