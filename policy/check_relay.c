@@ -65,7 +65,7 @@ static enum recipient recipient_kind(const struct relay_policy *relay, const str
     if (!relay->allow_percent && holds_any(path->unquoted, "%!@"))
         return TO_REROUTED;
     if (path->domain.n == 0)
-        return str_ieq(path->unquoted, STR("postmaster")) ? TO_POSTMASTER : TO_UNQUALIFIED;
+        return path_is_postmaster(path) ? TO_POSTMASTER : TO_UNQUALIFIED;
     if (path->is_literal)
         return TO_LITERAL;
     return is_local(relay, path->domain) ? TO_LOCAL : TO_ELSEWHERE;

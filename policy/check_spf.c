@@ -92,17 +92,12 @@ static void find(struct pass *pass, const struct spf_result *result)
         pass_find(pass, &check_spf, auth_result_name(result->result), describe(pass, result));
 }
 
-/* RFC 5321 4.5.1, ORACLE P-10: the postmaster hears everybody. */
-static bool is_postmaster(const struct path *path)
-{
-    return path != NULL && str_ieq(path->unquoted, STR("postmaster"));
-}
-
 static void run_at_rcpt(struct pass *pass)
 {
     struct spf_result *result = &pass->outcome->auth.mail_from;
 
-    if (pass->policy->spf.fail != SPF_FAIL_REJECT || is_postmaster(pass->envelope->rcpt))
+    /* RFC 5321 4.5.1, ORACLE P-10: the postmaster hears everybody. */
+    if (pass->policy->spf.fail != SPF_FAIL_REJECT || path_is_postmaster(pass->envelope->rcpt))
         return;
     check_mail_from(pass, result);
     find(pass, result);

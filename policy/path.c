@@ -361,3 +361,8 @@ enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, c
     print(&parts, room, path);
     return PATH_OK;
 }
+
+bool path_is_postmaster(const struct path *path)
+{
+    return path != NULL && str_ieq(path->unquoted, STR("postmaster"));
+}

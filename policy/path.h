@@ -60,6 +60,9 @@ struct path {
 enum path_error path_parse(struct str in, enum path_kind kind, unsigned flags, char room[PATH_ROOM], struct path *path,
                            size_t *used);
 
+/* Whom everybody may write to, at whatever domain (RFC 5321 4.5.1). False for no path. */
+bool path_is_postmaster(const struct path *);
+
 /* A domain in the form names are compared in: lower case, no trailing dot, U-labels as A-labels (RFC 5890,
  * RFC 3492; no mapping is applied: a label that is not in its normal form simply equals nothing). Writes at
  * most PATH_DOMAIN_MAX bytes and a NUL to `out`; { NULL, 0 } when the name is no domain name: an empty label,

@@ -344,12 +344,6 @@ static bool body_is_refused(struct judge *j)
     return false;
 }
 
-/* Whom everybody may write to (RFC 5321 4.5.1). */
-static bool is_postmaster(const struct path *path)
-{
-    return str_ieq(path->unquoted, STR("postmaster"));
-}
-
 static void recipient_judged(struct judge *j, const struct judge_step *step)
 {
     const struct path *path = &j->in.rcpt[j->rcpt - 1];
@@ -365,7 +359,7 @@ static void recipient_judged(struct judge *j, const struct judge_step *step)
         }
         return;
     }
-    j->only_postmaster = j->only_postmaster && is_postmaster(path);
+    j->only_postmaster = j->only_postmaster && path_is_postmaster(path);
     j->accepted++;
 }
 

@@ -311,9 +311,8 @@ static bool is_postmaster(const struct session *s, const struct path *path)
 {
     char room[PATH_DOMAIN_MAX + 1];
 
-    return str_ieq(path->unquoted, STR("postmaster")) &&
-           (path->domain.n == 0 ||
-            domain_set_holds(&s->env->config->policy.relay.domains, domain_canonical(path->domain, room)));
+    return path_is_postmaster(path) && (path->domain.n == 0 || domain_set_holds(&s->env->config->policy.relay.domains,
+                                                                                domain_canonical(path->domain, room)));
 }
 
 static void remember_recipient(struct session *s)
