@@ -1,0 +1,71 @@
+/* All that is judged together: captures, log and configuration of one run, joined into sessions.
+ *
+ * Sessions are joined by log line (both 4-tuples) and by token (128 bits in hexadecimal in EHLO and MAIL FROM, ORACLE 0); when
+ * both are there they must agree (L-4). With neither, on a capture of a live gateway, envelopes that are the same and overlap in time
+ * join; a south connection that fits two sessions is in doubt. */
+#ifndef WIRE_TRIAL_H
+#define WIRE_TRIAL_H
+
+#include "dialogue.h"
+#include "record.h"
+#include "settings.h"
+
+struct session;
+
+/* A north transaction and the south one that carried it. */
+struct pair {
+    struct session *session;
+    const struct transaction *north;
+    const struct dialogue *south_dialogue; /* NULL: never reached the back end */
+    const struct transaction *south;
+    const struct record *record; /* event=transaction, NULL without a log or line */
+    bool is_joined_by_token, is_joined_by_log;
+};
+
+struct session {
+    const struct dialogue *north;
+    const struct dialogue **south; /* connections to the back end that were made for it */
+    size_t south_n;
+    struct pair *pair; /* one for each north transaction */
+    size_t pair_n;
+    const struct transaction **stray; /* transactions south that no transaction north explains */
+    size_t stray_n;
+    const struct record *record;   /* event=connection */
+    const struct record **refusal; /* event=refused */
+    size_t refusal_n;
+    const char *doubt;  /* NULL: it can be judged */
+    const char *breach; /* joins that disagree, for L-4 */
+};
+
+struct wire {
+    struct capture capture;
+    struct flows flows;
+    struct dialogue *dialogue; /* one for each connection */
+    bool is_present;
+};
+
+struct trial {
+    struct wire north, south;
+    struct capture east;
+    bool has_east;
+    struct records records; /* the log; empty when none was given */
+    bool has_log;
+    struct settings settings; /* of the gateway */
+    struct keylog *keys;      /* NULL: none */
+    struct session *session;
+    size_t session_n;
+    const struct dialogue **probe; /* south connections that carry no transaction and belong to nobody: EHLO, QUIT */
+    size_t probe_n;
+    const struct dialogue **orphan; /* south connections with a MAIL that no session explains */
+    size_t orphan_n;
+};
+
+struct trial_files {
+    const char *north, *south, *east, *log, *keylog, *config; /* NULL: not given */
+};
+
+/* Reads and joins everything. Ends the program when a file cannot be read. */
+void trial_read(struct trial *t, const struct trial_files *files);
+void trial_free(struct trial *t);
+
+#endif
