@@ -42,6 +42,8 @@ void *array_grow(void *array, size_t n, size_t size);
 /* malloc() of zeros that does not return when there is no memory. */
 void *fresh(size_t size);
 
+/* Who is dying: "wirecheck" unless a program says otherwise. */
+extern const char *die_name;
 /* "wirecheck: text" on stderr, exit(status). 64 usage, 65 bad input, 66 no such file, 70 ourselves. */
 void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
