@@ -18,8 +18,7 @@ void held(struct tally *t)
 
 void unsure(struct tally *t, const char *why)
 {
-    t->checked++;
-    t->inconclusive++;
+    t->inconclusive++; /* what is in doubt was not checked */
     if (t->doubt == NULL) {
         size_t size = strlen(why) + 1;
         t->doubt = fresh(size);
@@ -111,7 +110,7 @@ void show_reply(struct violation *v, enum wire_name w, const struct reply *r, co
 void show_record(struct violation *v, const struct record *r, const char *note)
 {
     if (r != NULL)
-        add(v, (struct evidence){ LOG, (uint32_t)r->line, 0, false, r->text, note });
+        add(v, (struct evidence){ LOG, (uint32_t)r->line, record_time(r), false, r->text, note });
 }
 
 /* A packet knows no client: servers are called at the smaller port. */
