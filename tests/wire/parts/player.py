@@ -19,6 +19,8 @@ ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
 CANNOT = {"admission:": "admission is decided by counts of real connections", "message pool:": "no such small message pool",
           "others hold": "other sessions' memory cannot be held", "north takes": "the kernel takes what it likes",
           "south takes": "the kernel takes what it likes"}
+# Before these something may have come that is expected later: who is gone hears nothing, and connections are the kernel's.
+UNHEARD = ("north closes", "south closes", "north resets", "south resets", "south connects", "south refuses")
 UNSEEN = ("read", "not read")   # of `north is`: nothing on the wire shows it
 
 
@@ -201,7 +203,7 @@ class Player:
         if kind != SEND:
             self.flush()
         if kind == EVENT:
-            if word not in ("north closes", "south closes", "north resets", "south resets"):
+            if word not in UNHEARD:
                 self.pump.now()
                 self.need_silence()
             if word not in ("south connects", "south refuses"):

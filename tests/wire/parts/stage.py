@@ -194,6 +194,8 @@ class Stage:
         self.gateway_address = GATEWAY6 if client_is_ipv6 else places.text(GATEWAY)
         self.endpoint = self.gateway_address, port
         self.sections = sections
+        if sections["backend"].get("tls") == "required":    # a back end without it would be down from the start
+            self.keywords = keywords + ["STARTTLS"]
         self.servers = self._servers()
         self._open_dns()
         self._start(binary, keylog)
@@ -277,7 +279,7 @@ class Stage:
         self.ini_file = self.folder / ("postern-%d.ini" % self.port)
         self.ini_file.write_text(self.ini())
         with self.lab.at("gateway"):
-            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage")
+            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage-%d-" % os.getpid())
         self.log = Log(self.process.output)
         self._serve_probes()
         self.pids = [self.process.pid] + children(self.process.pid)
