@@ -35,6 +35,7 @@ struct tls_session {
     bool is_resumed;         /* pre_shared_key selected (1.3), session id echoed with no certificate (1.2) */
     unsigned client_hellos;  /* more than one after HelloRetryRequest is right; see is_hrr */
     unsigned renegotiations; /* ClientHello records after the handshake that could be read */
+    bool is_renegotiated;    /* the server answered one of them with a ServerHello */
     unsigned hello_requests;
     bool is_hrr;
     char server_name[256]; /* SNI, "" for none */
@@ -48,7 +49,9 @@ struct tls_session {
     /* The first octet that is no TLS record: NULL none. Offset into that side's stream. */
     const char *breach[2];
     size_t breach_at[2];
-    bool is_decrypted;      /* the key log had it and every record authenticated */
+    /* The key log had it and every protected record authenticated, on both sides. So, too, when the handshake failed before
+     * anything was protected: nothing is hidden then. A breach is judged apart. */
+    bool is_decrypted;
     const char *why_not;    /* else the reason in a few words */
     struct stream plain[2]; /* application data; empty unless is_decrypted. is_ended: close_notify */
 };
