@@ -896,6 +896,24 @@ static const struct row *find_row(const char *text, struct str *rest)
     return NULL;
 }
 
+bool step_read(const char *text, const char **word, bool *is_setting, struct bytes *rest)
+{
+    struct str behind;
+    const struct row *row = find_row(text, &behind);
+
+    if (row == NULL)
+        return false;
+    *word = row->word;
+    *is_setting = row->kind == SETTING;
+    bytes_clear(rest);
+    if (row->on_leg == send_raw || row->on_leg == expect_raw)
+        return take_raw(behind, rest);
+    bytes_put(rest, behind);
+    if (row->on_leg == send_line)
+        bytes_put(rest, STR("\r\n"));
+    return true;
+}
+
 /* ---- playing ---- */
 
 static void start(struct play *p)
