@@ -92,16 +92,19 @@ class Account:
                 self.violate("A-1: %r was committed only %f s after its 250" % (attempt, found[0].time - attempt.over))
         elif isinstance(attempt.end, int) and not 400 <= attempt.end < 500:
             self.violate("A-3: %r" % attempt)
-        elif attempt.end == "silent":
+        elif attempt.end == "silent" and not self._was(events, attempt, attempt.began, "north silent"):
             self.violate("no answer: %r" % attempt)
         elif attempt.end == "lost" and not self._struck(attempt, events) and not (allow and allow(attempt)):
             self.violate("a connection was lost for no reason: %r" % attempt)
 
     @staticmethod
-    def _struck(attempt, events):
-        """A worker ends or is killed; the supervisor's end lets them close what is idle."""
-        return any(kind in ("worker", "all", "supervisor") and before <= attempt.over and after >= attempt.began - SLACK
-                   for kind, before, after in events)
+    def _was(events, attempt, since, *kinds):
+        """Whether one of these befell the rig between then and the attempt's end."""
+        return any(kind in kinds and before <= attempt.over and after >= since - SLACK for kind, before, after in events)
+
+    def _struck(self, attempt, events):
+        """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
+        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut")
 
     def _entry(self, attempt, found):
         if len(found) > 1:
@@ -109,19 +112,17 @@ class Account:
         if (found[0].sum, found[0].size) != (attempt.sum, attempt.size):
             self.violate("A-2: %r is committed with other octets (%d, sent %d)" % (attempt, found[0].size, attempt.size))
 
-    @staticmethod
-    def _term(attempt, entry, events):
+    def _term(self, attempt, entry, events):
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
-            return any(kind in kinds and before <= attempt.over and after >= entry.time - SLACK
-                       for kind, before, after in events)
-        if attempt.end == "left":
+            return self._was(events, attempt, entry.time, *kinds)
+        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent")):
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
-        if entry.fate == "late":
+        if entry.fate == "late" or was("south silent"):
             return "X3"
-        return "X2" if entry.fate == "lose" or was("backend", "backend stopped", "cut") else None
+        return "X2" if entry.fate == "lose" or was("backend", "south cut") else None
 
     def _duplicates(self, attempts, committed, extra):
         """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""

@@ -14,6 +14,7 @@ PAUSE = 0.03        # seconds: the longest random wait before a kill, some sessi
 LEDGER = {"before": 3000, "after": 3000, "lose": 1000, "late": 200, "late-ms": 1500}
 LEAVE = 0.004       # of the clients go away behind their end of data
 PATIENCE = 8        # seconds until mail must flow again after a kill
+WAIT = 4            # seconds a client waits for an answer; all that is done here takes less than 2
 
 
 class Killing:
@@ -70,6 +71,8 @@ def play_round(options, account, number, kills):
         began = time.monotonic()
         killing = Killing(loop, rigs, account, kills, options.per_kill)
         for rig in rigs:
+            for sender in rig.senders:
+                sender.patience = WAIT
             rig.begin()
             loop.spawn(killing.task(rig))
         loop.run()
@@ -117,4 +120,4 @@ def campaign(options):
             break
     if options.messages and account.acknowledged < options.messages:
         account.violate("only %d messages were acknowledged" % account.acknowledged)
-    return account
+    return [account]

@@ -80,9 +80,9 @@ class Loop:
             heapq.heappop(self._timers)
         return max(0, self._timers[0][0] - time.monotonic()) if self._timers else 1
 
-    def turn(self):
-        """Waits for what comes first, and lets those concerned go on."""
-        for fd, _ in self._epoll.poll(self._next()):
+    def turn(self, most=1.0):
+        """Waits for what comes first, but no longer than `most`, and lets those concerned go on."""
+        for fd, _ in self._epoll.poll(min(most, self._next())):
             ticket = self._waiting.pop(fd, None)
             if ticket is None:
                 self._news.add(fd)

@@ -12,6 +12,7 @@ import time
 from parts.book import Book
 from parts.gateway import Gateway, binary, children, environment
 from parts.place import BUILD, ROOT, fresh_endpoint, fresh_folder, until
+from parts.relay import Relay
 from parts.sender import SIZES, Sender
 
 HOLD = "64k"    # bodies below and above: held for the verdict, or streamed
@@ -26,6 +27,24 @@ def is_alive(pid, needle):
             return str(needle).encode() in file.read()
     except OSError:
         return False
+
+
+def kernel_end_of(local, remote):
+    """Of a TCP connection on this machine: its state, and the processes that hold it."""
+    def words(endpoint):
+        return "%08X:%04X" % (int.from_bytes(socket.inet_aton(endpoint[0]), "little"), endpoint[1])
+    with open("/proc/net/tcp") as file:
+        found = [line.split() for line in file if words(local) in line and words(remote) in line]
+    for row in found:
+        if row[1] != words(local):
+            continue
+        holders = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                holders += [pid for fd in os.listdir("/proc/%s/fd" % pid)
+                            if os.readlink("/proc/%s/fd/%s" % (pid, fd)) == "socket:[%s]" % row[9]]
+        return "state %s, queues %s, inode %s, held by %s" % (row[3], row[4], row[9], holders or "nobody")
+    return "none"
 
 
 class Ledger:
@@ -80,6 +99,7 @@ class Service:
 
     def start(self):
         with open(self.log, "ab") as log:
+            self.log_began = log.tell()
             self.process = subprocess.Popen([*self.wrapper, self.program, "run", "-c", self.ini, "--keylog", self.keys],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
                                             start_new_session=True)
@@ -97,12 +117,14 @@ class Service:
     def is_running(self):
         return self.process.poll() is None
 
-    def wait_serving(self):
+    def wait_serving(self, loop=None):
+        """`loop`: what it has to reach meanwhile, relays to begin with, lives there."""
         def serves():
             if not self.is_running():
-                raise AssertionError("the gateway has ended:\n" + self.log.read_text(errors="replace")[-2000:])
-            with contextlib.suppress(OSError), socket.create_connection(self.front, 5) as sock:
-                return sock.recv(3) == b"220"
+                raise AssertionError("the gateway has ended:\n" + self.text()[-2000:])
+            if loop:
+                loop.turn(0.005)
+            return b"event=serving" in self.log.read_bytes()[self.log_began:]
         until(serves, "the gateway serves")
 
     def kill_supervisor(self):
@@ -143,14 +165,18 @@ class Service:
 class Rig:
     """`events`: what was done to it, as (kind, before, after) in seconds of time.monotonic()."""
 
-    def __init__(self, loop, number, seed, clients=8, leave=0.0, ledger=None, sections=None, tls_every=8, sizes=SIZES):
+    def __init__(self, loop, number, seed, clients=8, leave=0.0, ledger=None, sections=None, tls_every=8, sizes=SIZES,
+                 relays=False, **service):
+        """`tls_every`: each so many-th client uses STARTTLS. `relays`: one on each side, see relay.py."""
         self.loop, self.number, self.source, self.sizes = loop, number, None, sizes
         self.rng = random.Random("%s/%d" % (seed, number))
         self.ledger = Ledger(ledger or {}, self.rng.getrandbits(32))
+        self.south = Relay(self, "south", self.ledger.endpoint) if relays else None
         merged = {name: {**SECTIONS.get(name, {}), **(sections or {}).get(name, {})}
                   for name in {**SECTIONS, **(sections or {})}}
-        self.service = Service(self.ledger.endpoint, merged).start()
-        self.front = self.service.front
+        self.service = Service(self.south.endpoint if relays else self.ledger.endpoint, merged, **service).start()
+        self.north = Relay(self, "north", self.service.front) if relays else None
+        self.front = self.north.endpoint if relays else self.service.front
         self.is_over = True
         self.attempts, self.events = [], []
         self.acknowledged = 0
@@ -172,6 +198,13 @@ class Rig:
 
     def states(self):
         return [sender.state for sender in self.senders]
+
+    def on_silence(self, sender):
+        """What the system knows of the other end of a client's connection that is answered no more."""
+        if sender.sock is None:
+            return b""
+        end = kernel_end_of(self.front, sender.sock.getsockname())
+        return ("other end: %s; gateway %d, workers %s" % (end, self.service.pid, self.service.workers())).encode()
 
     def until_acknowledged(self, n, patience):
         """A task's wait, False when it took too long."""
@@ -241,4 +274,7 @@ class Rig:
     def stop(self):
         status = self.service.stop()
         self.ledger.stop()
+        for relay in (self.north, self.south):
+            if relay:
+                relay.stop()
         return status

@@ -61,6 +61,9 @@ class Sender:
     def __init__(self, loop, rig, number, rng, leave=0.0, tls=False):
         """`leave`: how often it goes away behind its end of data (X1). `tls`: it uses STARTTLS."""
         self.loop, self.rig, self.number, self.rng, self.leave, self.tls = loop, rig, number, rng, leave, tls
+        self.messages = 1, 1, 2, 3      # in a session, drawn from these
+        self.grouped, self.pieces = 0.5, 0.3    # how often the envelope is pipelined, and a message sent in two pieces
+        self.patience = PATIENCE
         self.sock = None
         self.buffer = b""
         self.bio = None
@@ -84,7 +87,7 @@ class Sender:
         self.begin()
         try:
             yield from self.open()
-            for more in range(self.rng.choice((1, 1, 2, 3)), 0, -1):
+            for _ in range(self.rng.choice(self.messages)):
                 if self.attempt is None:
                     if self.rig.is_over:
                         break
@@ -95,7 +98,7 @@ class Sender:
         except Lost:
             self.finish("lost")
         except Silent:
-            self.finish("silent")
+            self.finish("silent", self.rig.on_silence(self))
         except Refused as refusal:
             self.finish(refusal.code, refusal.line)
         finally:
@@ -136,7 +139,7 @@ class Sender:
         if code not in (0, errno.EINPROGRESS):
             raise Lost()
         while code == errno.EINPROGRESS:
-            if not (yield self.loop.wait(self.sock, PATIENCE)):
+            if not (yield self.loop.wait(self.sock, self.patience)):
                 raise Silent()
             code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
@@ -168,7 +171,7 @@ class Sender:
             try:
                 view = view[self.sock.send(view):]
             except BlockingIOError:
-                if not (yield self.loop.wait(self.sock, PATIENCE)):
+                if not (yield self.loop.wait(self.sock, self.patience)):
                     raise Silent() from None
             except OSError:
                 raise Lost() from None
@@ -178,7 +181,7 @@ class Sender:
             try:
                 chunk = self.sock.recv(65536)
             except BlockingIOError:
-                if not (yield self.loop.wait(self.sock, PATIENCE)):
+                if not (yield self.loop.wait(self.sock, self.patience)):
                     raise Silent() from None
                 continue
             except OSError:
@@ -263,7 +266,7 @@ class Sender:
         mail = b"MAIL FROM:<%s@sender.example>\r\n" % self.token.encode()
         rcpt = b"RCPT TO:<v@local.example>\r\n"
         self.state = "mail"
-        if self.rng.random() < 0.5:     # in a group
+        if self.rng.random() < self.grouped:
             yield from self.write(mail + rcpt + b"DATA\r\n")
             yield from self.reply(250)
             self.state = "rcpt"
@@ -281,7 +284,7 @@ class Sender:
         yield from self.envelope()
         self.state = "body"
         wire = stuffed(self.message())
-        cut = self.rng.randrange(len(wire) - 3) if self.rng.random() < 0.3 else len(wire) - 3
+        cut = self.rng.randrange(len(wire) - 3) if self.rng.random() < self.pieces else len(wire) - 3
         yield from self.write(wire[:cut])
         if cut < len(wire) - 3:
             yield self.loop.sleep(self.rng.uniform(0, 0.003))
