@@ -1,5 +1,5 @@
 /* Each invariant of custody on conversations that keep it, that break it, and that leave it in doubt. */
-#include "play.h"
+#include "stage.h"
 #include "test.h"
 
 #define TOKEN "00112233445566778899aabbccddeeff"
@@ -41,19 +41,19 @@ struct row {
 static void try_with(const char *id, const struct row *row, size_t n, const char *ini)
 {
     for (size_t i = 0; i < n; i++) {
-        struct play p;
-        play_begin(&p);
+        struct stage p;
+        stage_begin(&p);
         if (ini != NULL)
-            play_config(&p, ini);
-        play(&p, row[i].script);
-        struct tally t = play_judge(&p, id);
+            stage_config(&p, ini);
+        stage_play(&p, row[i].script);
+        struct tally t = stage_judge(&p, id);
         CHECK_ROW(row[i].label);
         CHECK_EQ_INT(t.checked, row[i].checked);
         CHECK_EQ_INT(t.violated, row[i].violated);
         CHECK_EQ_INT(t.inconclusive, row[i].inconclusive);
         CHECK(t.violated == 0 || t.violation[0].evidence_n > 0);
         tally_free(&t);
-        play_free(&p);
+        stage_free(&p);
     }
 }
 
@@ -170,21 +170,21 @@ static void normalised_where_configured(void)
 
 static void chunks_are_carried(void)
 {
-    struct play p;
+    struct stage p;
 
-    play_begin(&p);
-    play(&p, ENVELOPE);
+    stage_begin(&p);
+    stage_play(&p, ENVELOPE);
     /* "S: x" CRLF CRLF "a", without an end of line: DATA south gets one */
     struct weave *w = &p.wire[NORTH].leg[0];
     w->time = p.clock;
     weave_say(w, CLIENT, "BDAT 9 LAST\r\nS: x\r\n\r\na");
     p.clock = w->time;
-    play(&p, "[ DATA\n] 354 go\n" OURS "[ S: x\n[ \n[ a\n[ .\n] 250 stored\n< 250 stored\n" QUIT);
-    struct tally t = play_judge(&p, "A-2");
+    stage_play(&p, "[ DATA\n] 354 go\n" OURS "[ S: x\n[ \n[ a\n[ .\n] 250 stored\n< 250 stored\n" QUIT);
+    struct tally t = stage_judge(&p, "A-2");
     CHECK_EQ_INT(t.checked, 1);
     CHECK_EQ_INT(t.violated, 0);
     tally_free(&t);
-    play_free(&p);
+    stage_free(&p);
 }
 
 static void the_answer_is_the_back_ends(void)

@@ -1,5 +1,5 @@
-/* See play.h. */
-#include "play.h"
+/* See stage.h. */
+#include "stage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,29 +9,29 @@
 
 static const int64_t millisecond = 1000000;
 
-void play_begin(struct play *p)
+void stage_begin(struct stage *p)
 {
-    *p = (struct play){ 0 };
+    *p = (struct stage){ 0 };
 }
 
 /* ---- a leg, with the clock of the whole run ---- */
 
-static struct weave *current(struct play *p, enum wire_name w)
+static struct weave *current(struct stage *p, enum wire_name w)
 {
-    struct play_wire *wire = &p->wire[w];
+    struct stage_wire *wire = &p->wire[w];
 
     if (wire->n == 0)
-        die(70, "play: no connection on this wire yet");
+        die(70, "stage: no connection on this wire yet");
     wire->leg[wire->current].time = p->clock;
     return &wire->leg[wire->current];
 }
 
-static void open_leg(struct play *p, enum wire_name w)
+static void open_leg(struct stage *p, enum wire_name w)
 {
-    struct play_wire *wire = &p->wire[w];
+    struct stage_wire *wire = &p->wire[w];
 
-    if (wire->n == PLAY_LEGS)
-        die(70, "play: too many connections");
+    if (wire->n == STAGE_LEGS)
+        die(70, "stage: too many connections");
     struct weave *leg = &wire->leg[wire->n];
     weave_begin(leg);
     int64_t took = leg->time - leg->connection.time + millisecond;
@@ -46,7 +46,7 @@ static void open_leg(struct play *p, enum wire_name w)
     wire->current = wire->n++;
 }
 
-static void say(struct play *p, enum wire_name w, enum side by, const char *text)
+static void say(struct stage *p, enum wire_name w, enum side by, const char *text)
 {
     struct buffer octets = { 0 };
     struct weave *leg = current(p, w);
@@ -67,7 +67,7 @@ static void say(struct play *p, enum wire_name w, enum side by, const char *text
 
 /* ---- the script ---- */
 
-static void add_named(struct play *p, const char *name, struct buffer *out)
+static void add_named(struct stage *p, const char *name, struct buffer *out)
 {
     char text[ENDPOINT_TEXT];
     const struct connection *north = &current(p, NORTH)->connection;
@@ -79,10 +79,10 @@ static void add_named(struct play *p, const char *name, struct buffer *out)
     else if (strncmp(name, "{backend}", 9) == 0)
         buffer_printf(out, "%s", endpoint_print(&current(p, SOUTH)->connection.end[SERVER], text));
     else
-        die(70, "play: %s", name);
+        die(70, "stage: %s", name);
 }
 
-static void write_log(struct play *p, const char *text)
+static void write_log(struct stage *p, const char *text)
 {
     time_t seconds = (time_t)(p->clock / 1000000000);
     char time[40];
@@ -101,7 +101,7 @@ static void write_log(struct play *p, const char *text)
     buffer_add(&p->log, "\n", 1);
 }
 
-static bool end_leg(struct play *p, const char *line)
+static bool end_leg(struct stage *p, const char *line)
 {
     static const struct {
         const char *line;
@@ -134,7 +134,7 @@ static bool end_leg(struct play *p, const char *line)
     return false;
 }
 
-static bool choose_leg(struct play *p, const char *line)
+static bool choose_leg(struct stage *p, const char *line)
 {
     static const char *const names[] = { [NORTH] = "north", [SOUTH] = "south" };
 
@@ -150,7 +150,7 @@ static bool choose_leg(struct play *p, const char *line)
     return false;
 }
 
-static void do_line(struct play *p, const char *line)
+static void do_line(struct stage *p, const char *line)
 {
     if (line[0] == '>' || line[0] == '<')
         say(p, NORTH, line[0] == '>' ? CLIENT : SERVER, line[1] == ' ' ? line + 2 : line + 1);
@@ -161,10 +161,10 @@ static void do_line(struct play *p, const char *line)
     else if (strncmp(line, "log ", 4) == 0)
         write_log(p, line + 4);
     else if (!end_leg(p, line) && !choose_leg(p, line))
-        die(70, "play: what is \"%s\"?", line);
+        die(70, "stage: what is \"%s\"?", line);
 }
 
-void play(struct play *p, const char *script)
+void stage_play(struct stage *p, const char *script)
 {
     while (*script != '\0') {
         size_t n = strcspn(script, "\n");
@@ -181,26 +181,26 @@ void play(struct play *p, const char *script)
 /* Writes a file of the test's own; `path` gets its name. */
 static void write_file(const char *text, size_t n, char path[128])
 {
-    snprintf(path, 128, "%s/wire-play-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    snprintf(path, 128, "%s/wire-stage-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
     int file = mkstemp(path);
 
     if (file < 0 || write(file, text, n) != (ssize_t)n || close(file) != 0)
-        die(70, "play: cannot write %s", path);
+        die(70, "stage: cannot write %s", path);
 }
 
-void play_config(struct play *p, const char *ini)
+void stage_config(struct stage *p, const char *ini)
 {
     write_file(ini, strlen(ini), p->config);
 }
 
-static void read_settings(struct play *p)
+static void read_settings(struct stage *p)
 {
     settings_read(&p->trial.settings, p->config[0] != '\0' ? p->config : NULL);
     if (p->config[0] != '\0')
         unlink(p->config);
 }
 
-static void read_log(struct play *p)
+static void read_log(struct stage *p)
 {
     char path[128];
 
@@ -213,7 +213,7 @@ static void read_log(struct play *p)
 }
 
 /* The connections go over to the wire, which frees them. */
-static void give_wire(struct play_wire *from, struct wire *to)
+static void give_wire(struct stage_wire *from, struct wire *to)
 {
     struct dialogue_hints hints = { .may_have_proxy_header = true };
 
@@ -232,7 +232,7 @@ static void give_wire(struct play_wire *from, struct wire *to)
     from->n = 0;
 }
 
-const struct trial *play_trial(struct play *p)
+const struct trial *stage_trial(struct stage *p)
 {
     if (p->is_joined)
         return &p->trial;
@@ -245,7 +245,7 @@ const struct trial *play_trial(struct play *p)
     return &p->trial;
 }
 
-struct tally play_judge(struct play *p, const char *id)
+struct tally stage_judge(struct stage *p, const char *id)
 {
     static const struct invariant *const families[] = {
         custody_invariants, relaying_invariants, framing_invariants,  encryption_invariants,
@@ -257,14 +257,14 @@ struct tally play_judge(struct play *p, const char *id)
         for (const struct invariant *i = families[f]; i->id != NULL; i++) {
             if (strcmp(i->id, id) != 0)
                 continue;
-            i->judge(play_trial(p), &tally);
+            i->judge(stage_trial(p), &tally);
             return tally;
         }
     }
-    die(70, "play: no invariant %s", id);
+    die(70, "stage: no invariant %s", id);
 }
 
-void play_free(struct play *p)
+void stage_free(struct stage *p)
 {
     for (enum wire_name w = NORTH; w <= SOUTH; w++)
         for (size_t i = 0; i < p->wire[w].n; i++)
@@ -272,5 +272,5 @@ void play_free(struct play *p)
     buffer_free(&p->log);
     if (p->is_joined)
         trial_free(&p->trial);
-    *p = (struct play){ 0 };
+    *p = (struct stage){ 0 };
 }
