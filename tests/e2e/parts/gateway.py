@@ -1,7 +1,9 @@
 """The program under test: `postern run` with an ini of its own, and `postern sink`. Both are started, watched and stopped
 by process id, and what they write is kept."""
+import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -20,6 +22,10 @@ DEFAULTS = {
 # Of tests that bring no DNS: they are not about authentication, and their messages have no author.
 QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
          "dmarc": {"mode": "off"}}
+
+# Where tests/wire/e2e wants to find each gateway's ini, log and TLS keys, to judge its captures; normally unset.
+RECORD = os.environ.get("POSTERN_WIRE")
+_recorded = itertools.count(1)
 
 _binary = None
 
@@ -175,9 +181,22 @@ class Gateway(Process):
         env = dict(self.env or {})
         if self.as_root:    # workers in an empty root, where LeakSanitizer cannot read /proc
             env["ASAN_OPTIONS"] = "detect_leaks=0"
-        super().__init__(self.wrapper + [binary(), "run", "-c", self.ini], self.as_root, environment(**env), "gateway")
+        keylog = ["--keylog", self.ini.parent / "keys"] if RECORD else []
+        super().__init__(self.wrapper + [binary(), "run", "-c", self.ini, *keylog], self.as_root, environment(**env), "gateway")
+        if RECORD:
+            self.keep_record()
         self.wait_log(event="serving")
         return self
+
+    def keep_record(self):
+        """Hands ini, log and keys to the wires' judge; a gateway that starts again, or anew with another ini, is another one."""
+        folder = pathlib.Path(RECORD) / ("%d-%d" % (os.getpid(), next(_recorded)))
+        folder.mkdir(parents=True)
+        shutil.copy(self.ini, folder / "postern.ini")
+        os.link(self.output, folder / "log")
+        (self.ini.parent / "keys").touch()
+        os.link(self.ini.parent / "keys", folder / "keys")
+        (folder / "keys").chmod(0o666)
 
     # ---- log ----
 
@@ -208,6 +227,8 @@ class Gateway(Process):
     def reload(self):
         """SIGHUP with the file as it is now; returns when the new workers serve."""
         n = len(self.log(event="serving"))
+        if RECORD:
+            self.keep_record()
         self.signal(signal.SIGHUP)
         return self.wait_log(n + 1, event="serving")[-1]
 

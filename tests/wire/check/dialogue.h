@@ -34,7 +34,8 @@ enum verb {
     VERBS
 };
 
-/* Where octets were: frames and times of the first and the last of them. */
+/* Where octets were: frames and times of the first of them, and of when all of them up to the last were there. (Those are the last
+ * octet's own, unless segments overtook each other.) */
 struct place {
     uint32_t first_frame, last_frame;
     int64_t first_time, last_time;
@@ -43,12 +44,14 @@ struct place {
 };
 
 struct reply {
-    int code;            /* 0: malformed */
+    int code;            /* 0: no reply by ORACLE F-8 (nobody may act on it); `malformed` says why */
     char enhanced[16];   /* "5.7.1", "" for none */
     struct slice octets; /* all lines with their CRLFs, as sent */
     unsigned lines;
-    const char *
-        malformed; /* what is wrong with it by ORACLE F-7, NULL nothing: codes that differ, a long line, a control character */
+    bool is_early; /* it began before what it answers was there to its end (X15, X16); or that never was */
+    const char
+        *malformed; /* what is wrong with it by ORACLE F-7 and F-8, NULL nothing. With a code: an octet in the text
+                            * that is not printable US-ASCII, which readers may take or leave */
     struct place place;
 };
 
@@ -61,6 +64,8 @@ struct command {
     struct place place;
     const struct reply *reply; /* NULL: none came */
     size_t transaction;        /* index it belongs to, SIZE_MAX: none */
+    struct place payload;      /* BDAT: of its octets that came; last_frame 0: none did */
+    size_t payload_n;          /* BDAT: how many came */
 };
 
 /* A path as the oracle reads it itself (ORACLE P-1): the octets between the angle brackets, and the domain by its own rule. */
@@ -71,20 +76,23 @@ struct address {
     struct slice parameters; /* behind the closing bracket, blanks trimmed */
     bool is_valid;           /* brackets match, strict RFC 5321 4.1.2 shape (route allowed) */
     bool has_route, has_quotes;
-    unsigned ats; /* @ that are not quoted */
+    unsigned ats; /* @ that are not quoted, less those of the route */
 };
 
 struct message {
     struct place place; /* from the first octet behind 354 (or of the first BDAT payload) to the last */
     struct slice raw;   /* as on the wire: dot-stuffed, without the final "." CRLF; for BDAT the payload in one piece */
-    struct buffer body; /* less dot-stuffing, up to and with the CRLF before the final dot; BDAT: the payload */
+    struct buffer
+        body; /* less dot-stuffing, up to and with the CRLF before the final dot; BDAT: the payload. It may point into
+                         * the connection's stream (size 0): read it with buffer_slice(), never write to it */
     bool by_bdat;
-    bool is_ended;             /* CRLF.CRLF came, or BDAT LAST with all its octets */
-    struct place end;          /* of the five octets of the end (of the last payload octet for BDAT) */
-    unsigned chunks;           /* BDAT commands */
+    bool is_ended;    /* CRLF.CRLF came, or BDAT LAST with all its octets */
+    struct place end; /* of the five octets of the end (of the last payload octet for BDAT, of the command of BDAT 0) */
+    unsigned chunks;  /* BDAT commands */
     const struct reply *reply; /* to the end (to BDAT LAST); NULL none */
 };
 
+/* END_NONE: the capture ends before it does, or the server took another MAIL in the middle. */
 enum transaction_end { END_NONE, END_MESSAGE, END_RSET, END_HELLO, END_STARTTLS, END_QUIT, END_CLOSE };
 
 /* MAIL that was answered 250, up to its end (ORACLE 0, unit of account). */
@@ -104,7 +112,7 @@ struct transaction {
 
 struct dialogue {
     const struct connection *connection;
-    const struct tls_session *tls; /* NULL: none began */
+    struct tls_session *tls; /* NULL: none began */
     bool is_implicit_tls;
     size_t starttls;              /* index of the STARTTLS that was answered 220, SIZE_MAX none */
     size_t tls_command;           /* first command read from TLS; SIZE_MAX none */
@@ -115,6 +123,7 @@ struct dialogue {
     size_t reply_n;
     struct reply **unasked; /* replies that answer nothing (421 before closing is not among them) */
     size_t unasked_n;
+    const struct reply *farewell; /* the 421 before closing that answers nothing: a timeout, a stop. NULL none */
     struct transaction *transaction;
     size_t transaction_n;
     char token[33];            /* of the EHLO name, "" none */
@@ -123,6 +132,7 @@ struct dialogue {
     const char *doubt;         /* why not, NULL */
     struct slice keywords;     /* the lines of the last 250 to EHLO, first line left out, as sent */
     struct slice proxy_header; /* PROXY v1 or v2 in front, as sent; empty */
+    struct slice injected;     /* what the client sent in clear between STARTTLS and its 220 (T-2); empty */
 };
 
 /* What the caller knows of the wire. */
@@ -137,6 +147,8 @@ void dialogue_read(struct dialogue *d, const struct connection *c, const struct 
 void dialogue_free(struct dialogue *d);
 
 const char *verb_name(enum verb v);
+/* The line as it may be shown to people: of AUTH only the mechanism, of its further lines nothing. Static or the line's memory. */
+struct slice command_shown(const struct command *c);
 /* "MAIL FROM:" and "RCPT TO:" arguments. False when it is no path at all (is_valid is then false, too). */
 bool address_read(struct address *a, struct slice argument);
 bool reply_is(const struct reply *r, int class_digit); /* r may be NULL */

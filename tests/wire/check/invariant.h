@@ -47,6 +47,7 @@ extern const struct invariant custody_invariants[], relaying_invariants[], frami
     encryption_invariants[], timing_invariants[], logging_invariants[], question_invariants[];
 
 void held(struct tally *t);
+void tally_free(struct tally *t);
 void unsure(struct tally *t, const char *why);
 /* The violation stays valid until the next call. Add evidence to it with the functions below. */
 struct violation *violated(struct tally *t, const struct session *s, const char *format, ...)

@@ -44,6 +44,14 @@ struct wire {
     bool is_present;
 };
 
+/* When some connections were alive, in one look: ends behind each other, with the latest end so far. */
+struct alive {
+    struct life {
+        int64_t from, latest_to;
+    } * life;
+    size_t n;
+};
+
 struct trial {
     struct wire north, south;
     struct capture east;
@@ -58,6 +66,10 @@ struct trial {
     size_t probe_n;
     const struct dialogue **orphan; /* south connections with a MAIL that no session explains */
     size_t orphan_n;
+    const struct dialogue **unexplained; /* such connections that a session may explain which cannot be read */
+    size_t unexplained_n;
+    struct alive unread_north; /* sessions that are in doubt or in TLS without keys */
+    struct alive unread_south; /* connections to the back end that belong to nobody and cannot be read */
 };
 
 struct trial_files {
@@ -67,5 +79,17 @@ struct trial_files {
 /* Reads and joins everything. Ends the program when a file cannot be read. */
 void trial_read(struct trial *t, const struct trial_files *files);
 void trial_free(struct trial *t);
+/* Joins what trial_read() has read. */
+void trial_join(struct trial *t);
+
+/* Is it TLS, from somewhere on, that no key was given for? What such a session says is not looked at. */
+bool session_is_sealed(const struct trial *t, const struct session *s);
+/* Was the south wire captured from one moment to the other, and every connection readable that belongs to nobody? Only then does it
+ * mean something that nothing was found there. */
+bool south_is_clear(const struct trial *t, int64_t from, int64_t to);
+/* Can every session be read that was alive then? */
+bool north_is_clear(const struct trial *t, int64_t from, int64_t to);
+/* The ns since 1970 of its time= field; 0 when it has none. */
+int64_t record_time(const struct record *r);
 
 #endif
