@@ -331,6 +331,16 @@ static void judge_fold(const struct trial *t, const struct pair *p, struct tally
     show_around(v, SOUTH, p->south_dialogue, s, 0, "and the block in front of it");
 }
 
+/* Is this one block of whole fields? In front of a first line that begins with a blank it may end in an empty line (F-5). */
+static bool is_block(struct slice block, struct slice north)
+{
+    bool may_be_separated = north.p[0] == ' ' || north.p[0] == '\t';
+
+    if (may_be_separated && block.n > 4 && memcmp(block.p + block.n - 4, "\r\n\r\n", 4) == 0)
+        block.n -= 2;
+    return view_block(block) == block.n;
+}
+
 /* Where the client's message follows unchanged, all in front of it is the gateway's: whole lines, and of the allowed fields. */
 static void judge_block(const struct trial *t, const struct pair *p, struct tally *tally)
 {
@@ -344,7 +354,7 @@ static void judge_block(const struct trial *t, const struct pair *p, struct tall
     if (north.n == 0 || south.n < north.n || memcmp(south.p + south.n - north.n, north.p, north.n) != 0)
         return; /* changed: A-2 tells whether it may be */
     block = slice_part(south, 0, south.n - north.n);
-    if (view_block(block) == block.n) {
+    if (is_block(block, north)) {
         held(tally);
         return;
     }
