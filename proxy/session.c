@@ -293,8 +293,10 @@ void session_north_written(struct session *s)
 
 /* ---- south ---- */
 
-void session_south_connected(struct session *s)
+void session_south_connected(struct session *s, const struct endpoint *own)
 {
+    if (own != NULL)
+        s->south_own = *own;
     if (s->backend != NULL)
         on_south(s, backend_connected(s->backend, s->env->now));
     settle(s);

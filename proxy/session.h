@@ -47,8 +47,10 @@ enum admission { ADMIT, ADMIT_TOO_MANY, ADMIT_TOO_MANY_FROM_ADDRESS, ADMIT_DRAIN
 
 struct session_peer {
     const struct listener *listener;
-    struct endpoint client;  /* after the PROXY protocol */
-    struct endpoint server;  /* the address it connected to */
+    struct endpoint client; /* after the PROXY protocol */
+    struct endpoint server; /* the address it connected to, by the same word */
+    /* The two ends of the connection itself, for the log: behind a load balancer its address and one of ours. */
+    struct endpoint peer, address;
     char id[SESSION_ID_MAX]; /* NUL-terminated */
     enum admission admission;
 };
@@ -91,7 +93,8 @@ void session_north_secured(struct session *, const struct tls_facts *);
 void session_north_written(struct session *); /* `out` got shorter */
 
 /* South. */
-void session_south_connected(struct session *);
+/* `own` is our end of the connection, for the log; NULL when it is not known. */
+void session_south_connected(struct session *, const struct endpoint *own);
 void session_south_secured(struct session *);
 void session_south_failed(struct session *, const char *why); /* connect, TLS, read or write error, FIN */
 void session_south_short(struct session *, const char *why);  /* not opened, for want of something of ours */

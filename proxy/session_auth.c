@@ -140,7 +140,7 @@ static void authenticated(struct session *s, const struct reply *reply)
     log_begin(s->env->log, LOG_INFO, "authenticated");
     log_str(s->env->log, "id", session_id(s));
     log_endpoint(s->env->log, "client", &s->peer.client);
-    log_endpoint(s->env->log, "backend", s->backend->server);
+    log_south(s);
     log_end(s->env->log);
 }
 

@@ -130,14 +130,39 @@ static const char *protocol_name(const struct session *s)
     return s->is_tls ? (s->is_authenticated ? "ESMTPSA" : "ESMTPS") : "ESMTP";
 }
 
+/* With `client` and `address` these name both connections of a session, so that a capture can be joined to it (L-4). */
+void log_south(struct session *s)
+{
+    if (s->south_server == NULL)
+        return;
+    log_endpoint(s->env->log, "backend", s->south_server);
+    if (s->south_own.port != 0)
+        log_endpoint(s->env->log, "via", &s->south_own);
+}
+
+/* A connection that was lost had this transaction, too: where its outcome is unknown, that is where to look. */
 static void log_backend(struct session *s, const struct reply *south)
+{
+    if (s->backend != NULL || s->tx->mail_sent)
+        log_south(s);
+    if (south != NULL)
+        log_reply(s, "backend_reply", south);
+}
+
+static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port == b->port && address_eq(&a->address, &b->address);
+}
+
+/* Who spoke for the client (PROXY protocol), and where it was reached. */
+static void log_north(struct session *s)
 {
     struct log *log = s->env->log;
 
-    if (s->backend != NULL)
-        log_endpoint(log, "backend", s->backend->server);
-    if (south != NULL)
-        log_reply(s, "backend_reply", south);
+    if (!is_same_endpoint(&s->peer.peer, &s->peer.client))
+        log_endpoint(log, "peer", &s->peer.peer);
+    log_str(log, "listener", s->peer.listener->name);
+    log_endpoint(log, "address", &s->peer.address);
 }
 
 void log_transaction(struct session *s, const char *outcome, const struct reply *north, const struct reply *south)
@@ -176,7 +201,7 @@ void log_connection(struct session *s)
     log_begin(log, LOG_INFO, "connection");
     log_str(log, "id", session_id(s));
     log_endpoint(log, "client", &s->peer.client);
-    log_str(log, "listener", s->peer.listener->name);
+    log_north(s);
     log_str(log, "helo", str_from(s->helo, s->helo_n));
     if (s->is_tls) {
         log_text(log, "tls", s->tls.version);

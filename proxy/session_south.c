@@ -54,6 +54,8 @@ void south_open(struct session *s, const struct route *route, size_t from)
         return;
     }
     s->route = route;
+    s->south_server = server->endpoint;
+    s->south_own = (struct endpoint){ 0 };
     s->client_facts =
         (struct backend_client){ s->peer.client, s->peer.server, str_from(s->helo, s->helo_n), s->is_esmtp };
     backend_open(s->backend, s->env->config, route, server->endpoint, &s->client_facts, &s->wants.south.out,
@@ -175,7 +177,7 @@ static void on_lost(struct session *s)
 
     log_begin(s->env->log, tx != NULL && tx->mail_sent ? LOG_WARN : LOG_DEBUG, "backend_lost");
     log_str(s->env->log, "id", session_id(s));
-    log_endpoint(s->env->log, "backend", s->backend->server);
+    log_south(s);
     log_text(s->env->log, "reason", why);
     log_end(s->env->log);
     south_drop(s, LEG_RESET);

@@ -121,6 +121,9 @@ struct session {
     struct backend_client client_facts;
     const struct route *route; /* of the connection south */
     size_t server_index;       /* its place among the route's servers */
+    /* Both ends of the last connection south, for the log: they outlast `backend`. NULL, port 0: there is none. */
+    const struct endpoint *south_server;
+    struct endpoint south_own;
     struct facts_room *facts;
     uint64_t wait_deadline; /* ms, of `wait` */
     uint64_t paused_at;     /* ms; the client's time rests while we do not read; 0: it runs */
@@ -171,6 +174,8 @@ void leave_with(struct session *, const char *enhanced, const char *text, const 
 void log_refusal(struct session *, const struct reply *, const char *check, struct str reason);
 void log_transaction(struct session *, const char *outcome, const struct reply *north, const struct reply *south);
 void log_connection(struct session *);
+/* backend= and via=: the last connection south, also when it is gone. */
+void log_south(struct session *);
 
 /* ---- session.c ---- */
 /* Waits for the client: a command line, a line of AUTH, or message bytes. The time it has starts now. */

@@ -174,9 +174,13 @@ static void introduce(struct connection *c)
 
     c->peer.listener = c->port->listener;
     print_id(random_id(w), c->peer.id);
-    if (w->uncounted > UNCOUNTED_MAX || !stream_addresses(c->north, &c->peer.client, &c->peer.server))
+    if (w->uncounted > UNCOUNTED_MAX || !stream_addresses(c->north, &c->peer.peer, &c->peer.address)) {
         connection_end(c);
-    else if (network_list_holds(&c->peer.listener->proxy_from, &c->peer.client.address))
+        return;
+    }
+    c->peer.client = c->peer.peer;
+    c->peer.server = c->peer.address;
+    if (network_list_holds(&c->peer.listener->proxy_from, &c->peer.client.address))
         await_header(c);
     else
         admit(c);

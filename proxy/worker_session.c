@@ -216,10 +216,17 @@ static void south_gone(struct connection *c, const char *why, void end(struct st
     session_south_failed(c->session, c->south_why);
 }
 
+static void south_connected(struct connection *c)
+{
+    struct endpoint server, own;
+
+    session_south_connected(c->session, stream_addresses(c->south, &server, &own) ? &own : NULL);
+}
+
 static void south_event(struct connection *c, enum stream_event event)
 {
     if (event == STREAM_CONNECTED)
-        session_south_connected(c->session);
+        south_connected(c);
     else if (event == STREAM_SECURED)
         session_south_secured(c->session);
     else if (event == STREAM_WRITTEN)

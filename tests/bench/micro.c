@@ -165,7 +165,7 @@ static void carry_out(struct wires *w)
             wants->south.end = LEG_OPEN;
         } else if (wants->open_south) {
             wants->open_south = false;
-            session_south_connected(w->session);
+            session_south_connected(w->session, NULL);
         } else if (wants->south.out.n > 0) {
             write_leg(&wants->south, &w->south_octets);
             session_south_written(w->session);

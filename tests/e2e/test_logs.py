@@ -104,6 +104,17 @@ class Lines(Story):
         connection, = gateway.wait_log(event="connection")
         self.assertEqual((connection["id"], connection["accepted"], connection["end"]), (transaction["id"], "1", "quit"))
 
+    def test_the_lines_name_both_ends_of_both_connections(self):
+        gateway, back = self.pair()
+        deliver(gateway.smtp, MESSAGE)
+        transaction, = gateway.wait_log(event="transaction")
+        connection, = gateway.wait_log(event="connection")
+        self.assertEqual(transaction["client"], connection["client"])
+        self.assertEqual(connection["address"], "%s:%d" % gateway.smtp[:2])
+        self.assertEqual(transaction["backend"], "%s:%d" % back.endpoint[:2])
+        self.assertEqual(transaction["via"], "%s:%d" % back.messages[0].connection.peer[:2])
+        self.assertNotIn("peer", connection)
+
     def test_no_octet_of_a_message_is_in_the_log_at_any_level(self):
         gateway, _ = self.pair({"log": {"level": "debug"}})
         deliver(gateway.smtp, b"Subject: confidential-subject\r\n\r\nconfidential-body\r\n")

@@ -100,7 +100,9 @@ class ProxyProtocol(Story):
         self.assert_reply(client.deliver(MESSAGE), 250)
         self.assertIn(b"([%s])" % address.encode(), back.wait_for(1)[0].body)
         client.quit()
-        self.assertTrue(gateway.wait_log(event="connection")[0]["client"].startswith(address.replace("IPv6:", "[")))
+        line = gateway.wait_log(event="connection")[0]
+        self.assertTrue(line["client"].startswith(address.replace("IPv6:", "[")))
+        self.assertTrue(line["peer"].startswith("127.0.0.9:"))
 
     def test_a_version_1_header_names_the_client(self):
         where, gateway, back = self.balanced()

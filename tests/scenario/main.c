@@ -2,6 +2,7 @@
  * sleeps.
  *
  *     scenarios [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]
+ *     scenarios --expand [--only TEXT] [FILE...]     prints them as JSON, for players on real wires (expand.h)
  *
  * Run in the project's folder; without FILE it plays every script in tests/scenario. Every scenario is
  * played as written; then with all input one octet at a time, and cut in two at each single octet (bounded):
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "expand.h"
 #include "steps.h"
 
 #define FOLDER "tests/scenario"
@@ -29,7 +31,7 @@ enum {
 
 static struct {
     const char *only;
-    bool no_cuts, no_oom, thorough, trace, brief;
+    bool no_cuts, no_oom, thorough, trace, brief, expand;
 } options;
 
 /* The last lines of the transcript. */
@@ -164,6 +166,19 @@ static bool play_scenario(const struct scenario *scenario)
     return ok;
 }
 
+static bool is_wanted(const struct scenario *scenario)
+{
+    return options.only == NULL || strstr(scenario->title, options.only) != NULL;
+}
+
+static int expand_all(const struct script *script)
+{
+    for (size_t i = 0; i < script->n; i++)
+        if (is_wanted(&script->scenario[i]) && !expand_print(&script->scenario[i]))
+            return 1;
+    return 0;
+}
+
 static int play_all(const struct script *script)
 {
     int passed = 0, failed = 0, skipped = 0;
@@ -171,7 +186,7 @@ static int play_all(const struct script *script)
     for (size_t i = 0; i < script->n; i++) {
         const struct scenario *scenario = &script->scenario[i];
 
-        if (options.only != NULL && strstr(scenario->title, options.only) == NULL)
+        if (!is_wanted(scenario))
             skipped++;
         else if (play_scenario(scenario))
             passed++;
@@ -200,6 +215,8 @@ static int read_options(int argc, char **argv)
             options.thorough = true;
         else if (strcmp(argv[i], "--brief") == 0)
             options.brief = true;
+        else if (strcmp(argv[i], "--expand") == 0)
+            options.expand = true;
         else
             return 0;
     }
@@ -250,12 +267,14 @@ int main(int argc, char **argv)
     int status = 2;
 
     if (first == 0) {
-        fprintf(stderr, "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [FILE...]\n",
-                argv[0]);
+        fprintf(
+            stderr,
+            "usage: %s [--only TEXT] [--no-cuts] [--no-oom] [--thorough] [--trace] [--brief] [--expand] [FILE...]\n",
+            argv[0]);
         return 2;
     }
     if (load_all(&script, argv + first, argc - first))
-        status = play_all(&script);
+        status = options.expand ? expand_all(&script) : play_all(&script);
     script_free(&script);
     world_forget_configs();
     return status;

@@ -699,6 +699,12 @@ static void set_client(struct play *p, struct str text)
         fail(p, "not an address");
 }
 
+static void set_balancer(struct play *p, struct str text)
+{
+    if (!endpoint_parse(text, 40001, &p->world.setting.balancer))
+        fail(p, "not an address");
+}
+
 static void set_listener(struct play *p, struct str text)
 {
     free((void *)(uintptr_t)p->world.setting.listener);
@@ -817,6 +823,7 @@ static const struct row {
 } rows[] = {
     { "config:", SETTING, set_config, NULL, NULL },
     { "client:", SETTING, set_client, NULL, NULL },
+    { "balancer:", SETTING, set_balancer, NULL, NULL },
     { "listener:", SETTING, set_listener, NULL, NULL },
     { "admission:", SETTING, set_admission, NULL, NULL },
     { "back end offers:", SETTING, set_offers, NULL, NULL },
@@ -887,6 +894,24 @@ static const struct row *find_row(const char *text, struct str *rest)
         }
     }
     return NULL;
+}
+
+bool step_read(const char *text, const char **word, bool *is_setting, struct bytes *rest)
+{
+    struct str behind;
+    const struct row *row = find_row(text, &behind);
+
+    if (row == NULL)
+        return false;
+    *word = row->word;
+    *is_setting = row->kind == SETTING;
+    bytes_clear(rest);
+    if (row->on_leg == send_raw || row->on_leg == expect_raw)
+        return take_raw(behind, rest);
+    bytes_put(rest, behind);
+    if (row->on_leg == send_line)
+        bytes_put(rest, STR("\r\n"));
+    return true;
 }
 
 /* ---- playing ---- */

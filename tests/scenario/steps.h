@@ -42,6 +42,12 @@ struct play {
     struct bytes failure; /* empty: passed */
 };
 
+/* A step taken apart, for who plays scenarios elsewhere (expand.c): its word, whether it is a setting, and what stands
+ * behind the word; of steps that send or expect octets (`>`, `>>`, `<<` and their like) the octets themselves. False when it
+ * is no step.
+ */
+bool step_read(const char *text, const char **word, bool *is_setting, struct bytes *rest);
+
 /* Plays it to its end. Afterwards `failure`, `octets` and the world can be looked at; then play_free. */
 void play_run(struct play *);
 void play_free(struct play *);

@@ -492,7 +492,7 @@ void world_connected(struct world *w)
     if (w->session == NULL || w->south.state != WIRE_ASKED)
         return;
     w->south.state = WIRE_OPEN;
-    IN_PRODUCT(session_south_connected(w->session));
+    IN_PRODUCT(session_south_connected(w->session, &w->setting.own));
     settle(w);
 }
 
@@ -577,6 +577,7 @@ void world_init(struct world *w)
     memset(w->env, 0, sizeof *w->env);
     endpoint_parse(STR("203.0.113.9:40000"), 0, &w->setting.client);
     endpoint_parse(STR("192.0.2.25:25"), 0, &w->setting.server);
+    endpoint_parse(STR("10.0.0.1:33000"), 0, &w->setting.own);
     snprintf(w->rules.domains, sizeof w->rules.domains, "local.example");
     snprintf(w->rules.authserv_id, sizeof w->rules.authserv_id, "gw.local.example");
 }
@@ -661,9 +662,13 @@ void world_new_session(struct world *w)
     struct session_peer peer = { .listener = find_listener(w),
                                  .client = w->setting.client,
                                  .server = w->setting.server,
+                                 .peer = w->setting.client,
+                                 .address = w->setting.server,
                                  .admission = w->setting.admission };
 
     world_end(w);
+    if (w->setting.balancer.port != 0)
+        peer.peer = w->setting.balancer;
     snprintf(peer.id, sizeof peer.id, "S%u", ++w->sessions);
     forget_wire(&w->north);
     forget_wire(&w->south);

@@ -37,6 +37,8 @@ struct setting {
     struct bytes ini;     /* "[section] key = value" lines over the base ini */
     const char *listener; /* NULL: the first */
     struct endpoint client, server;
+    struct endpoint balancer; /* who spoke PROXY for the client; port 0: nobody */
+    struct endpoint own;      /* our end of a connection south */
     enum admission admission;
     struct bytes offers; /* EHLO keywords known of every back end, one a line; empty: nothing is known */
     size_t message_pool; /* 0: what the configuration says */

@@ -36,10 +36,11 @@ class Message:
 
 
 class Connection(threading.Thread):
-    def __init__(self, backend, sock):
+    def __init__(self, backend, sock, peer):
         super().__init__(daemon=True)
         self.backend = backend
         self.sock = sock
+        self.peer = peer
         self.buffer = b""
         self.commands = []      # lines as they came, without CRLF
         self.mail, self.rcpt, self.bdat = None, [], b""
@@ -253,10 +254,10 @@ class Backend:
     def _accept(self):
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, peer = self.listener.accept()
             except OSError:
                 return
-            connection = Connection(self, sock)
+            connection = Connection(self, sock, peer)
             self.connections.append(connection)
             connection.start()
 

@@ -260,7 +260,8 @@ def noisy(zone_records):
 # ---- the server ----
 
 class DNS:
-    def __init__(self, zone=None, negative_ttl=60, address=ADDRESS, port=None):
+    def __init__(self, zone=None, negative_ttl=60, address=ADDRESS, port=None, by_hand=False):
+        """`by_hand`: nobody waits for datagrams; the owner calls serve_datagram() when `udp` is readable."""
         self.zone = zone if zone is not None else {}
         self.negative_ttl = negative_ttl
         self.queries = []
@@ -272,7 +273,7 @@ class DNS:
         self.address, self.port = self._udp.getsockname()[:2]
         self.endpoint = self.address, self.port
         self.text = text(self.endpoint)
-        for run in (self._serve_udp, self._serve_tcp):
+        for run in (self._serve_tcp,) if by_hand else (self._serve_udp, self._serve_tcp):
             threading.Thread(target=run, daemon=True).start()
 
     def __enter__(self):
@@ -398,20 +399,33 @@ class DNS:
             else:
                 send(reply)
 
+    def _send_datagram(self, reply, peer):
+        try:
+            (self._stray if isinstance(reply, Stray) else self._udp).sendto(reply, peer)
+        except OSError:
+            pass
+
+    def serve_datagram(self):
+        """Waits for one question and answers it."""
+        octets, peer = self._udp.recvfrom(65535)
+        if len(octets) > 12:
+            self._send_later(self._reply(octets, peer, False), lambda reply: self._send_datagram(reply, peer))
+
+    @property
+    def udp(self):
+        return self._udp
+
+    def answer_late(self, query, then):
+        """Answers a question that came over UDP and got no answer (DROP): `then` is what a zone holds."""
+        for reply in self.of(then, query):
+            self._send_datagram(reply, query.peer)
+
     def _serve_udp(self):
         while not self._over:
             try:
-                octets, peer = self._udp.recvfrom(65535)
+                self.serve_datagram()
             except OSError:
                 return
-
-            def send(reply, peer=peer):
-                try:
-                    (self._stray if isinstance(reply, Stray) else self._udp).sendto(reply, peer)
-                except OSError:
-                    pass
-            if len(octets) > 12:
-                self._send_later(self._reply(octets, peer, False), send)
 
     def _serve_tcp(self):
         while not self._over:

@@ -1,0 +1,1 @@
+"""Parts of the laboratory: namespaces, the player of scenarios on real wires, captures."""

@@ -1,0 +1,378 @@
+"""A stage for scenarios: one gateway with one configuration, the back ends behind it, its DNS server, and the addresses of
+them all in a laboratory. Several scenarios may be played on one stage, one after the other."""
+import ipaddress
+import os
+import re
+import signal
+import socket
+import struct
+import time
+
+from e2e.parts import dns as dns_parts
+from e2e.parts.certs import certificate
+from e2e.parts.gateway import BAD_NEWS, Process, children, environment, parse_line
+
+from .legs import OPEN, SMALL_WINDOW, Leg, Pump
+
+GATEWAY, GATEWAY6 = "192.0.2.25", "2001:db8:25::25"
+DNS = "10.0.53.53"
+SERVER_PORT = re.compile(r":25\b")
+START = 10              # seconds for a gateway to serve
+BASE = (                # as in tests/scenario/world.c
+    ("server", "hostname", "gw.local.example"), ("listen mx", "tls", "off"), ("backend", "servers", "10.0.0.1:25"),
+    ("relay", "domains", "local.example"), ("author", "strict", "no"), ("spf", "check", "no"), ("dkim", "check", "no"),
+    ("arc", "check", "no"), ("dmarc", "mode", "off"),
+    # The wire's own: no probe but the first comes in between, and the scenario, not the clock, ends a question.
+    ("server", "workers", "1"), ("timeouts", "probe", "3600s"), ("dns", "timeout", "10s"), ("dns", "tries", "5"),
+)
+SETTING = re.compile(r"\[([^\]]*)\] *([^= ]*) *= *(.*)")
+
+
+class Places:
+    """Which address of a scenario is which on the wire. In namespaces every place simply has the scenario's addresses; on
+    loopback they are put in the place of the others wherever a scenario writes them."""
+    LOOPBACK = ((r"203\.0\.113\.", "127.77.1."), (r"192\.0\.2\.25\b", "127.77.1.25"), (r"10\.0\.0\.", "127.77.2."),
+                (r"10\.0\.53\.", "127.77.3."))
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.is_loopback = lab.is_loopback()
+        self._rules = [(re.compile(pattern), new) for pattern, new in self.LOOPBACK] if self.is_loopback else []
+
+    def text(self, text):
+        for pattern, new in self._rules:
+            text = pattern.sub(new, text)
+        return text
+
+
+def sections_of(settings, tls_listener=None):
+    """The ini's sections: the base, and over it the scenario's "[section] key = value" lines."""
+    sections = {}
+    for section, key, value in BASE:
+        sections.setdefault(section, {})[key] = value
+    for line in settings:
+        section, key, value = SETTING.fullmatch(line).groups()
+        sections.setdefault(section, {})[key] = value
+    if tls_listener:
+        sections["listen mx"]["tls"] = tls_listener
+        sections["certificate main"] = {}
+    return sections
+
+
+class ScriptedDNS(dns_parts.DNS):
+    """Answers as tests/scenario/dns.c does: names that are not in the zone do not exist, silent ones wait for a step."""
+
+    def __init__(self, address):
+        super().__init__({}, address=address, by_hand=True)
+        self.silent = set()
+
+    def entry(self, name):
+        if name in self.silent:
+            return dns_parts.DROP
+        return self.zone.get(name)
+
+    def begin(self, zone, silent):
+        """Another scenario: nothing has been asked."""
+        self.zone, self.silent = {}, {name.lower() for name in silent}
+        for name, kind, values in zone:
+            self.zone.setdefault(name.lower(), Name()).records.setdefault(kind, []).extend(values)
+        with self._lock:
+            self.queries.clear()
+
+    def waiting(self, name, kind=None):
+        """Questions about a silent name that nobody has answered."""
+        return [query for query in self.asked(name, kind) if not getattr(query, "is_answered", False)]
+
+    def answer(self, queries, values):
+        name = Name()
+        for query in queries:
+            name.records = {query.type: values}
+            query.is_answered = True
+            self.answer_late(query, name)
+
+
+class Name:
+    """What is known of a name: type -> values, or one of the words NODATA, NXDOMAIN, TEMP as the only value."""
+    STATES = ("NODATA", "NXDOMAIN", "TEMP")
+
+    def __init__(self):
+        self.records = {}
+
+    def __call__(self, dns, query):
+        values = self.records.get(query.type, ["NODATA"])
+        if values == ["TEMP"]:
+            return dns_parts.SERVFAIL(dns, query)
+        if values == ["NXDOMAIN"]:
+            return dns_parts.NXDOMAIN(dns, query)
+        if values == ["NODATA"]:
+            values = []
+        return dns.of([(query.type, value.encode("latin-1") if query.type == "TXT" else value) for value in values], query)
+
+
+def read_record(text):
+    """'NAME TYPE "value"...' to (name, type, values)."""
+    name, kind, rest = text.split(" ", 2)
+    return name, kind, [quoted if quoted or not bare else bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', rest)]
+
+
+class Probe:
+    """A worker's look at a back end: greeting, EHLO, perhaps STARTTLS, QUIT."""
+
+    def __init__(self, leg, offers):
+        self.leg, self.offers = leg, offers
+        self.waits_for_header = True
+        self.is_shaking = False
+        self.said_hello = False
+        leg.send(b"220 mx.local.example ESMTP\r\n")
+
+    def skip_header(self):
+        """The PROXY header of a probe, which says that there is no client."""
+        octets = self.leg.incoming
+        if octets.startswith(b"\r\n\r\n\0\r\nQUIT\n") and len(octets) >= 16:
+            del octets[:16 + struct.unpack("!H", octets[14:16])[0]]
+        elif octets.startswith(b"PROXY ") and b"\r\n" in octets:
+            del octets[:octets.index(b"\r\n") + 2]
+        self.waits_for_header = len(octets) == 0
+
+    def step(self):
+        if self.is_shaking:
+            self.is_shaking = not self.leg.shake()
+            return
+        if self.waits_for_header:
+            self.skip_header()
+        while b"\r\n" in self.leg.incoming and not self.is_shaking:
+            end = self.leg.incoming.index(b"\r\n")
+            line = bytes(self.leg.incoming[:end]).upper()
+            del self.leg.incoming[:end + 2]
+            self.answer(line.split(b" ")[0])
+
+    def answer(self, verb):
+        if verb == b"EHLO":
+            words = ["mx.local.example"] + [word for word in self.offers if word != "STARTTLS" or not self.leg.tls]
+            self.leg.send("".join("250%s%s\r\n" % (" " if i == len(words) - 1 else "-", word)
+                                  for i, word in enumerate(words)).encode())
+        elif verb == b"STARTTLS":
+            self.leg.send(b"220 go ahead\r\n")
+            self.leg.start_tls(certificate().server(), True)
+            self.is_shaking = True
+        elif verb == b"QUIT":
+            self.leg.send(b"221 bye\r\n")
+            self.leg.finish()
+        else:
+            self.leg.send(b"502 5.5.1 what?\r\n")
+
+
+class Log:
+    """The gateway's log as it grows."""
+
+    def __init__(self, path):
+        self.file = open(path, "rb")
+        self.rest = b""
+        self.lines = []         # text
+        self.other = []         # what is no log line: a sanitizer's words, a message of the start
+
+    def look(self):
+        self.rest += self.file.read()
+        *whole, self.rest = self.rest.split(b"\n")
+        for line in whole:
+            text = line.decode("latin-1")
+            (self.lines if text.startswith("time=") else self.other).append(text)
+        return self.lines
+
+
+class Stage:
+    """`sections` as sections_of() gives them; `keywords`: what the back ends offer to probes."""
+
+    def __init__(self, lab, places, binary, port, sections, keywords, keylog, client_is_ipv6=False, small_window=False):
+        self.lab, self.places, self.port, self.keywords = lab, places, port, keywords
+        self.pump = Pump()
+        self.listeners = {}             # address of a back end -> socket
+        self.arrivals = []              # (address, Leg): connections south that no step has asked for yet
+        self.transcripts = []
+        self.small_window = small_window
+        self.is_spoiled = False         # not fit for another scenario
+        self.gateway_address = GATEWAY6 if client_is_ipv6 else places.text(GATEWAY)
+        self.endpoint = self.gateway_address, port
+        self.sections = sections
+        if sections["backend"].get("tls") == "required":    # a back end without it would be down from the start
+            self.keywords = keywords + ["STARTTLS"]
+        self.servers = self._servers()
+        self._open_dns()
+        self._start(binary, keylog)
+
+    # ---- beginning ----
+
+    def _servers(self):
+        """The addresses of all back ends of the configuration, the default route's first."""
+        found = []
+        for section, keys in self.sections.items():
+            if section == "backend" or section.startswith("route "):
+                found += [self._address_of(word) for word in keys.get("servers", "").split(",")]
+        return list(dict.fromkeys(found))
+
+    def _address_of(self, server):
+        return self.places.text(server.strip().rsplit(":25", 1)[0].strip("[]"))
+
+    def _open_dns(self):
+        address = self.places.text(DNS)
+        self.lab.name_addresses("dns", [address])
+        with self.lab.at("dns"):
+            self.dns = ScriptedDNS(address)
+        self.pump.readers[self.dns.udp] = self.dns.serve_datagram
+
+    def ini(self):
+        """The configuration with this stage's addresses."""
+        text = []
+        for section, keys in self.sections.items():
+            keys = dict(keys)
+            if section.startswith("listen "):
+                form = "[%s]:%d" if ":" in self.gateway_address else "%s:%d"
+                keys["address"] = form % self.endpoint
+            if section.startswith("certificate "):
+                keys.update(certificate().keys)
+            if "servers" in keys and section != "dns":
+                keys["servers"] = SERVER_PORT.sub(":%d" % self.port, keys["servers"])
+            if section == "dns":
+                keys["servers"] = self.dns.text
+            text.append("[%s]\n%s" % (section, "".join("%s = %s\n" % pair for pair in keys.items())))
+        return self.places.text("".join(text))
+
+    def listen(self, address):
+        """A back end comes up."""
+        if address in self.listeners:
+            return
+        with self.lab.at("server"):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            door = socket.socket(family)
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.small_window:
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+            door.bind((address, self.port))
+            door.listen(64)
+        door.setblocking(False)
+        self.listeners[address] = door
+        self.pump.doors[door] = lambda sock: self._arrive(address, sock)
+
+    def stop_listening(self, address):
+        """A back end goes down: who connects is refused."""
+        door = self.listeners.pop(address, None)
+        if door:
+            del self.pump.doors[door]
+            door.close()
+
+    def _arrive(self, address, sock):
+        try:
+            leg = Leg("south", sock)
+        except OSError:     # it has gone already
+            sock.close()
+            return
+        self.transcripts.append(leg.transcript)
+        self.pump.legs.append(leg)
+        self.arrivals.append((address, leg))
+
+    def _start(self, binary, keylog):
+        self.lab.name_addresses("gateway", [self.gateway_address])
+        self.lab.name_addresses("server", self.servers)
+        for address in self.servers:
+            self.listen(address)
+        self.folder = keylog.parent
+        self.ini_file = self.folder / ("postern-%d.ini" % self.port)
+        self.ini_file.write_text(self.ini())
+        with self.lab.at("gateway"):
+            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage-%d-" % os.getpid())
+        self.log = Log(self.process.output)
+        self._serve_probes()
+        self.pids = [self.process.pid] + children(self.process.pid)
+
+    def _serve_probes(self):
+        probes = {}
+
+        def serves():
+            for _, leg in self.arrivals:
+                if leg not in probes:
+                    probes[leg] = Probe(leg, self.keywords)
+            for leg, probe in probes.items():
+                if leg.state == OPEN:
+                    probe.step()
+            if not self.process.is_running():
+                raise AssertionError("the gateway has ended:\n" + self.process.text())
+            return any("event=serving" in line for line in self.log.look()) and all(leg.state != OPEN for leg in probes)
+        if not self.pump.until(serves, START):
+            raise AssertionError("the gateway does not serve:\n" + self.process.text())
+        self.arrivals.clear()
+
+    # ---- clients ----
+
+    def connect(self, client):
+        """A client's connection; `client` is (address, port), port 0: any."""
+        family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
+        self.lab.name_addresses("client", [client[0]])
+        with self.lab.at("client"):
+            sock = socket.socket(family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(client)
+        sock.settimeout(START)
+        sock.connect(self.endpoint)
+        leg = Leg("north", sock)
+        self.transcripts.append(leg.transcript)
+        self.pump.legs.append(leg)
+        return leg
+
+    # ---- rest ----
+
+    def _activity(self):
+        """How often each process of the gateway has run; None while one is running."""
+        counts = []
+        for pid in self.pids:
+            try:
+                with open("/proc/%d/stat" % pid) as file:
+                    if file.read().rsplit(") ", 1)[1][0] not in "SZ":
+                        return None
+                with open("/proc/%d/schedstat" % pid) as file:
+                    counts.append(file.read().split()[2])
+            except (FileNotFoundError, ProcessLookupError):
+                counts.append("gone")
+        return counts
+
+    def settle(self, seconds=3):
+        """Until everything sent has been worked on: the gateway sleeps, twice in a row, and nothing is under way."""
+        last = []
+
+        def rests():
+            nonlocal last
+            now = (self._activity(), [len(t.received) + len(t.sent) for t in self.transcripts],
+                   any(leg.outgoing and leg.state == OPEN for leg in self.pump.legs if not leg.has_finished))
+            same = now[0] is not None and now == last
+            last = now
+            self.pump.rest(0.0008)
+            return same
+        self.pump.until(rests, seconds)
+
+    # ---- end ----
+
+    def drop_legs(self):
+        """The connections of a scenario that is over; what the other side has said to the end is read."""
+        for leg in self.pump.legs:
+            leg.close()
+        self.pump.legs.clear()
+        self.arrivals.clear()
+
+    def is_well(self):
+        return self.process.is_running() and not BAD_NEWS.search("\n".join(self.log.other))
+
+    def stop(self):
+        """Returns what is wrong with its end, or None."""
+        self.drop_legs()
+        for address in list(self.listeners):
+            self.stop_listening(address)
+        if self.process.is_running():
+            self.process.signal(signal.SIGTERM)
+            self.pump.until(lambda: not self.process.is_running(), 3)
+        status = self.process.process.poll()
+        self.process.kill()
+        self.dns.stop()
+        self.log.look()
+        bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
+        if status != 0 or bad:
+            return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
+        return None
