@@ -1,4 +1,5 @@
-/* Both wires of a gateway out of a script, for tests of invariants: no capture file, but the real reader of dialogues.
+/* Both wires of a gateway out of a script, for tests of invariants: no capture file, but the real reader of
+ * dialogues.
  *
  *     N> MAIL FROM:<a@x.example>     the client says a line (CRLF is added) in a packet of its own
  *     N< 250 2.1.0 OK                the gateway answers
@@ -6,8 +7,9 @@
  *     N+ QUIT                        one more line in the packet before
  *     N} text                        no CRLF is added ("{" for the server)
  *
- * Wires: N and M are clients', S and R are the back end's for N, T for M; P is a probe, O an orphan. In a text \r \n \t \0 and \xHH
- * are octets, \{998a} is 998 times "a". Each packet comes 1 ms after the one before; a connection is opened half a millisecond before its first packet. */
+ * Wires: N and M are clients', S and R are the back end's for N, T for M; P is a probe, O an orphan. In a text \r \n
+ * \t \0 and \xHH are octets, \{998a} is 998 times "a". Each packet comes 1 ms after the one before; a connection is
+ * opened half a millisecond before its first packet. */
 #ifndef WIRE_PLAY_H
 #define WIRE_PLAY_H
 
