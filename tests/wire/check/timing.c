@@ -82,7 +82,7 @@ static bool is_hidden(const struct dialogue *d)
     return d->tls != NULL && !d->tls->is_decrypted;
 }
 
-/* True when silence means silence. Where it does not, that is said once; what TLS without keys hides is not looked at. */
+/* True when silence means silence. Where not, that is said once; what TLS without keys hides is not looked at. */
 static bool is_clear(struct tally *y, const struct dialogue *d)
 {
     if (d->is_readable)

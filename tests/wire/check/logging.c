@@ -1,0 +1,767 @@
+/* ORACLE 8, the log: it is checked against the wires, not believed.
+ *
+ * One record for each connection and each transaction, its outcome the one that the client saw; nothing in it that
+ * could forge a line or speak to a terminal; nothing of a message's body, no password; and its 4-tuples those of the
+ * captures.
+ *
+ * A log begins and ends at other times than a capture, its last lines die with a process that is killed, and lines that
+ * the sink did not take are counted in it (log_dropped): what is missing for such a reason is INCONCLUSIVE. L-5 (a full
+ * disk stops no mail) takes a full disk: tests/unit/test_log.c, tests/e2e/test_logs.py. */
+#include "invariant.h"
+#include "lookup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LINE_MOST = 8192,   /* L-2 */
+    SCAN_MAX = 512,     /* things of one name that are looked at */
+    WINDOW = 24,        /* octets of a body's line that are something of it (L-3) */
+    SECRET_LEAST = 6,   /* octets of a password that do not stand in a log by chance */
+    PIECE_MOST = 64,    /* of a line that is compared */
+    DECODED_MOST = 1024 /* octets of an AUTH response */
+};
+
+static const int64_t tick = INT64_C(50000000);  /* the log's clock is read once a loop turn, and told in ms */
+static const int64_t lag = INT64_C(1000000000); /* a line is there at last */
+static const int64_t never = INT64_MAX;
+
+/* ---- what the log is ---- */
+
+struct log {
+    const struct trial *trial;
+    struct lookup by_id;     /* records, of sessions and transactions */
+    struct lookup by_client; /* sessions */
+    int64_t end;             /* the time of its last record; INT64_MIN: it tells none */
+    bool has_dropped;        /* it says that lines are missing */
+    bool is_of_this;         /* some record names a client of the capture */
+};
+
+static uint64_t hash_id(struct slice id)
+{
+    return hash_octets(hash_start, id);
+}
+
+static void read_log(struct log *l, const struct trial *t)
+{
+    *l = (struct log){ .trial = t, .end = INT64_MIN };
+    for (size_t i = 0; i < t->session_n; i++)
+        if (t->session[i].north != NULL)
+            lookup_add(&l->by_client, hash_endpoint(hash_start, &t->session[i].north->connection->end[CLIENT]), i);
+    for (size_t i = 0; i < t->records.n; i++) {
+        const struct record *r = &t->records.record[i];
+        struct slice id = record_value(r, "id");
+        int64_t time = r->broken == NULL ? record_time(r) : 0;
+        if (time > l->end)
+            l->end = time;
+        l->has_dropped = l->has_dropped || record_is(r, "log_dropped");
+        if (id.n > 0)
+            lookup_add(&l->by_id, hash_id(id), i);
+    }
+}
+
+static void forget_log(struct log *l)
+{
+    lookup_free(&l->by_id);
+    lookup_free(&l->by_client);
+}
+
+static bool read_endpoint(const struct record *r, const char *key, struct endpoint *e)
+{
+    struct slice text = record_value(r, key);
+
+    return text.p != NULL && endpoint_parse(e, text);
+}
+
+/* Who was at the other end of the wire: the balancer, where one announced the client. */
+static bool read_client(const struct record *r, struct endpoint *e)
+{
+    return read_endpoint(r, "peer", e) || read_endpoint(r, "client", e);
+}
+
+static bool is_at(const struct record *r, const struct session *s)
+{
+    struct endpoint address;
+
+    return !read_endpoint(r, "address", &address) || endpoint_equal(&address, &s->north->connection->end[SERVER]);
+}
+
+/* The last session from there that had begun by then; SIZE_MAX: none. */
+static size_t session_of(const struct log *l, const struct record *r)
+{
+    struct endpoint client;
+    int64_t time = record_time(r);
+
+    if (!read_client(r, &client))
+        return SIZE_MAX;
+    size_t entry = lookup_first(&l->by_client, hash_endpoint(hash_start, &client));
+    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&l->by_client, entry)) {
+        size_t i = l->by_client.entry[entry].value;
+        const struct session *s = &l->trial->session[i];
+        bool has_begun = time == 0 || s->north->connection->time <= time + tick;
+        if (has_begun && endpoint_equal(&s->north->connection->end[CLIENT], &client) && is_at(r, s))
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* ---- why a line may be missing ---- */
+
+static int64_t end_by(const struct connection *c, enum side side)
+{
+    const struct stream *s = &c->stream[side];
+
+    return s->is_ended || s->is_reset ? s->end_time : never;
+}
+
+/* The gateway has hung up, or must have noticed that the client has. */
+static bool is_over(const struct connection *c)
+{
+    return end_by(c, SERVER) != never || c->stream[CLIENT].is_reset;
+}
+
+/* Ended by the gateway's side with no last word: so it looks when its process is killed. */
+static bool died(const struct dialogue *d)
+{
+    const struct reply *last = d->reply_n > 0 ? d->reply[d->reply_n - 1] : NULL;
+    const struct connection *c = d->connection;
+    bool was_first = end_by(c, SERVER) != never && end_by(c, SERVER) <= end_by(c, CLIENT);
+
+    return was_first && (last == NULL || (last->code != 221 && last->code != 421));
+}
+
+static const char *why_missing(const struct log *l, const struct session *s)
+{
+    if (l->has_dropped)
+        return "the log says that lines of it are missing";
+    if (!l->is_of_this)
+        return "no line of the log is of a client in this capture";
+    if (l->end != INT64_MIN && l->end + lag < s->north->connection->last_time)
+        return "the log ends before the connection does";
+    if (died(s->north))
+        return "a connection ended without a last word, as if the gateway's process had been killed";
+    return NULL;
+}
+
+/* ---- L-1: one line for each ---- */
+
+static void judge_connection(struct tally *y, const struct log *l, const struct session *s, size_t lines,
+                             const struct record *last)
+{
+    const struct connection *c = s->north->connection;
+    const char *why = why_missing(l, s);
+    char client[ENDPOINT_TEXT];
+
+    if (lines == 1) {
+        held(y);
+    } else if (lines > 1) {
+        struct violation *v = violated(y, s, "%zu lines for the connection of %s, not one", lines,
+                                       endpoint_print(&c->end[CLIENT], client));
+        show_record(v, s->record, "the one that was joined");
+        show_record(v, last != s->record ? last : NULL, "another");
+    } else if (why != NULL || !c->has_start || (s->north->greeting == NULL && s->north->tls == NULL)) {
+        unsure(y, why != NULL ? why : "a connection that never became a session");
+    } else {
+        violated(y, s, "no line for the connection of %s, which begins in frame %u",
+                 endpoint_print(&c->end[CLIENT], client), (unsigned)c->frame);
+    }
+}
+
+struct lines {
+    size_t n;
+    const struct record *last;
+};
+
+static void judge_connections(struct tally *y, struct log *l)
+{
+    const struct trial *t = l->trial;
+    struct lines *lines = fresh(t->session_n * sizeof *lines);
+
+    for (size_t i = 0; i < t->records.n; i++) {
+        const struct record *r = &t->records.record[i];
+        size_t s = record_is(r, "connection") ? session_of(l, r) : SIZE_MAX;
+        if (s != SIZE_MAX)
+            lines[s] = (struct lines){ lines[s].n + 1, r };
+        l->is_of_this = l->is_of_this || s != SIZE_MAX;
+    }
+    for (size_t i = 0; i < t->session_n; i++) {
+        const struct session *s = &t->session[i];
+        if (s->north != NULL && !s->north->connection->is_refused && (is_over(s->north->connection) || lines[i].n > 1))
+            judge_connection(y, l, s, lines[i].n, lines[i].last);
+    }
+    free(lines);
+}
+
+static bool is_accepted(const struct record *r)
+{
+    struct slice outcome = record_value(r, "outcome"), word = SLICE("accepted");
+
+    return slice_equal(slice_part(outcome, 0, word.n), word) && (outcome.n == word.n || outcome.p[word.n] == ',');
+}
+
+static bool is_undeliverable(const struct record *r)
+{
+    return is_accepted(r) && record_value(r, "outcome").n > sizeof "accepted" - 1;
+}
+
+static void tell_transaction(struct tally *y, const struct pair *p, const char *what)
+{
+    const struct dialogue *d = p->session->north;
+    struct violation *v = violated(y, p->session, "%s", what);
+
+    show_command(v, NORTH, &d->command[p->north->mail], NULL);
+    show_reply(v, NORTH, p->north->message.reply, "what the client heard");
+    show_record(v, p->record, NULL);
+}
+
+/* count(log accepted) == count(N 250), one by one. */
+static void judge_outcome(struct tally *y, const struct pair *p)
+{
+    const struct message *m = &p->north->message;
+    const struct connection *c = p->session->north->connection;
+    bool was_told = p->north->has_message && m->is_ended && reply_is(m->reply, 2);
+    bool was_gone = end_by(c, CLIENT) != never;
+
+    if (record_value(p->record, "outcome").n == 0)
+        tell_transaction(y, p, "a transaction's line without an outcome");
+    else if (was_told && !is_accepted(p->record))
+        tell_transaction(y, p, "the client heard 250, and the log says otherwise");
+    else if (was_told || !is_accepted(p->record))
+        held(y);
+    else if (m->reply == NULL && p->session->doubt != NULL)
+        unsure(y, p->session->doubt);
+    else if (m->reply != NULL || (!was_gone && !is_undeliverable(p->record)))
+        tell_transaction(y, p, "the log says accepted, and the client did not hear 250");
+    else
+        held(y); /* X1: it was gone */
+}
+
+static void judge_transaction(struct tally *y, const struct log *l, const struct pair *p)
+{
+    const struct session *s = p->session;
+    const char *why = why_missing(l, s);
+
+    if (p->record != NULL)
+        judge_outcome(y, p);
+    else if (s->doubt != NULL || why != NULL)
+        unsure(y, s->doubt != NULL ? s->doubt : why);
+    else if (p->north->end != END_NONE && is_over(s->north->connection))
+        tell_transaction(y, p, "no line for a transaction");
+}
+
+/* Two lines for the same number of the same session. */
+static void judge_numbers(struct tally *y, const struct log *l)
+{
+    const struct trial *t = l->trial;
+    struct lookup seen = { 0 };
+
+    for (size_t i = 0; i < t->records.n; i++) {
+        const struct record *r = &t->records.record[i], *other = NULL;
+        struct slice id = record_value(r, "id"), tx = record_value(r, "tx");
+        if (!record_is(r, "transaction") || id.n == 0)
+            continue;
+        uint64_t hash = hash_octets(hash_octets(hash_id(id), SLICE(" ")), tx);
+        for (size_t e = lookup_first(&seen, hash), n = 0; e != SIZE_MAX && other == NULL && n < SCAN_MAX;
+             e = lookup_next(&seen, e), n++) {
+            const struct record *candidate = &t->records.record[seen.entry[e].value];
+            if (slice_equal(record_value(candidate, "id"), id) && slice_equal(record_value(candidate, "tx"), tx))
+                other = candidate;
+        }
+        lookup_add(&seen, hash, i);
+        if (other == NULL)
+            continue;
+        struct violation *v =
+            violated(y, NULL, "two lines for transaction %.*s of session %.*s", SLICE_ARG(tx), SLICE_ARG(id));
+        show_record(v, other, NULL);
+        show_record(v, r, NULL);
+    }
+    lookup_free(&seen);
+}
+
+/* Accepted, says the log, of something that is no transaction on the wire. */
+static void judge_invented(struct tally *y, const struct log *l)
+{
+    const struct trial *t = l->trial;
+    bool *is_joined = fresh(t->records.n);
+
+    for (size_t i = 0; i < t->session_n; i++)
+        for (size_t k = 0; k < t->session[i].pair_n; k++)
+            if (t->session[i].pair[k].record != NULL)
+                is_joined[t->session[i].pair[k].record - t->records.record] = true;
+    for (size_t i = 0; i < t->records.n; i++) {
+        const struct record *r = &t->records.record[i];
+        if (is_joined[i] || !record_is(r, "transaction") || !is_accepted(r))
+            continue;
+        size_t s = session_of(l, r);
+        if (s == SIZE_MAX)
+            continue; /* of a client before this capture, or on another wire */
+        if (t->session[s].doubt != NULL)
+            unsure(y, t->session[s].doubt);
+        else
+            show_record(violated(y, &t->session[s], "the log says accepted, of no transaction on the wire"), r, NULL);
+    }
+    free(is_joined);
+}
+
+static void judge_lines(const struct trial *t, struct tally *y)
+{
+    struct log l;
+
+    read_log(&l, t);
+    judge_connections(y, &l);
+    for (size_t i = 0; i < t->session_n; i++)
+        for (size_t k = 0; k < t->session[i].pair_n; k++)
+            judge_transaction(y, &l, &t->session[i].pair[k]);
+    judge_numbers(y, &l);
+    judge_invented(y, &l);
+    forget_log(&l);
+}
+
+/* ---- L-2: nothing raw ---- */
+
+/* How many octets of well-formed UTF-8 (RFC 3629 4) begin here, 0 when there are none; the character in `*c`. */
+static size_t utf8(struct slice s, uint32_t *c)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t n = s.p[0] < 0x80 ? 1 : s.p[0] >> 5 == 6 ? 2 : s.p[0] >> 4 == 14 ? 3 : s.p[0] >> 3 == 30 ? 4 : 0;
+
+    if (n == 0 || n > s.n)
+        return 0;
+    *c = n == 1 ? s.p[0] : s.p[0] & (0xFFU >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if (s.p[i] >> 6 != 2)
+            return 0;
+        *c = *c << 6 | (s.p[i] & 0x3F);
+    }
+    return *c < least[n] || *c > 0x10FFFF || (*c >= 0xD800 && *c < 0xE000) ? 0 : n;
+}
+
+/* What may not stand in a line; NULL nothing. */
+static const char *raw_octet(struct slice s)
+{
+    uint32_t c = 0;
+
+    for (size_t at = 0; at < s.n;) {
+        size_t n = utf8(slice_part(s, at, s.n), &c);
+        if (n == 0)
+            return "octets that are no UTF-8";
+        if (c < 0x20 || c == 0x7F)
+            return "a control character";
+        if ((c >= 0x80 && c < 0xA0) || c == 0x2028 || c == 0x2029)
+            return "a control character of C1, or a line end of Unicode";
+        at += n;
+    }
+    return NULL;
+}
+
+/* A line that began as one of Postern's. */
+static bool looks_like_ours(struct slice text)
+{
+    return slice_find(text, SLICE("time="), 0) < text.n || slice_find(text, SLICE("event"), 0) < text.n;
+}
+
+static void judge_text(const struct trial *t, struct tally *y)
+{
+    for (size_t i = 0; i < t->records.n; i++) {
+        const struct record *r = &t->records.record[i];
+        const char *raw = raw_octet(r->text);
+        bool is_last = i + 1 == t->records.n;
+
+        if (raw != NULL && (r->broken == NULL || looks_like_ours(r->text)))
+            show_record(violated(y, NULL, "line %zu of the log holds %s", r->line, raw), r, NULL);
+        else if (r->text.n > LINE_MOST)
+            show_record(violated(y, NULL, "line %zu of the log has %zu octets; the limit is 8 kB", r->line, r->text.n),
+                        r, NULL);
+        else if (r->broken == NULL)
+            held(y);
+        else if (!is_last) /* the last one may be on its way */
+            unsure(y, "a line that is not Postern's, or one that was broken");
+    }
+}
+
+/* ---- L-3: no body, no secrets ---- */
+
+/* Places where something of the log begins, by what is there: WINDOW octets. */
+struct windows {
+    struct slice *at; /* open addressing; n 0: free */
+    size_t size, n;   /* size is a power of two */
+};
+
+/* FNV-1a: 24 octets, nothing that a stranger gains from collisions but SCAN_MAX comparisons each. */
+static uint64_t hash_window(const uint8_t *p)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < WINDOW; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h ^ h >> 29;
+}
+
+static void windows_begin(struct windows *w, size_t places)
+{
+    *w = (struct windows){ .size = 64 };
+    while (w->size < 2 * places)
+        w->size *= 2;
+    w->at = fresh(w->size * sizeof *w->at);
+}
+
+static bool begins_alike(struct slice a, struct slice b)
+{
+    return slice_equal(slice_part(a, 0, PIECE_MOST), slice_part(b, 0, PIECE_MOST));
+}
+
+/* Lines of one session say much the same: once is enough. */
+static void windows_add(struct windows *w, struct slice text)
+{
+    for (size_t i = 0; i + WINDOW <= text.n && w->n < w->size / 4 * 3; i++) {
+        struct slice here = { text.p + i, text.n - i };
+        size_t place = hash_window(here.p) & (w->size - 1);
+        for (size_t n = 0; n < SCAN_MAX && w->at[place].n > 0 && !begins_alike(w->at[place], here); n++)
+            place = (place + 1) & (w->size - 1);
+        if (w->at[place].n > 0)
+            continue;
+        w->at[place] = here;
+        w->n++;
+    }
+}
+
+/* Does `line`, or its first PIECE_MOST octets, stand in the log? */
+static bool windows_hold(const struct windows *w, struct slice line)
+{
+    size_t place = hash_window(line.p) & (w->size - 1);
+    size_t most = line.n < PIECE_MOST ? line.n : PIECE_MOST;
+
+    for (size_t n = 0; n < SCAN_MAX && w->at[place].n > 0; n++, place = (place + 1) & (w->size - 1))
+        if (w->at[place].n >= most && memcmp(w->at[place].p, line.p, most) == 0)
+            return true;
+    return false;
+}
+
+/* The log's lines of one session. */
+struct own_lines {
+    const struct record **record;
+    size_t n;
+    size_t octets;
+};
+
+static void add_own(struct own_lines *o, const struct record *r)
+{
+    o->record = array_grow(o->record, o->n, sizeof *o->record);
+    o->record[o->n++] = r;
+    o->octets += r->text.n;
+}
+
+static struct slice id_of(const struct session *s)
+{
+    struct slice id = s->record != NULL ? record_value(s->record, "id") : (struct slice){ NULL, 0 };
+
+    for (size_t i = 0; id.n == 0 && i < s->pair_n; i++)
+        if (s->pair[i].record != NULL)
+            id = record_value(s->pair[i].record, "id");
+    return id;
+}
+
+static void find_own(struct own_lines *o, const struct log *l, struct slice id)
+{
+    if (id.n == 0)
+        return;
+    for (size_t e = lookup_first(&l->by_id, hash_id(id)); e != SIZE_MAX; e = lookup_next(&l->by_id, e)) {
+        const struct record *r = &l->trial->records.record[l->by_id.entry[e].value];
+        if (slice_equal(record_value(r, "id"), id))
+            add_own(o, r);
+    }
+}
+
+/* What the session itself said in commands and heard in replies is the log's business. */
+static bool is_of_envelope(const struct dialogue *d, struct slice text)
+{
+    for (size_t i = 0; i < d->command_n; i++) {
+        const struct command *c = &d->command[i];
+        bool is_secret = c->verb == VERB_AUTH || c->verb == VERB_AUTH_LINE;
+        if (!is_secret && slice_find(c->line, text, 0) < c->line.n)
+            return true;
+    }
+    for (size_t i = 0; i < d->reply_n; i++)
+        if (slice_find(d->reply[i]->octets, text, 0) < d->reply[i]->octets.n)
+            return true;
+    return false;
+}
+
+static struct slice trimmed(struct slice s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = slice_part(s, 1, s.n);
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
+        s.n--;
+    return s;
+}
+
+/* The record that has it in a value, or, unread, in its text. */
+static const struct record *record_with(const struct own_lines *o, struct slice text)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        const struct record *r = o->record[i];
+        if (slice_find(r->text, text, 0) < r->text.n)
+            return r;
+        for (size_t k = 0; k < r->n; k++)
+            if (slice_find(r->field[k].value, text, 0) < r->field[k].value.n)
+                return r;
+    }
+    return NULL;
+}
+
+/* Where the lines of messages are looked for. */
+struct search {
+    struct own_lines lines;
+    struct windows windows;
+};
+
+/* Only values with escapes are not in the text as they are. */
+static void search_begin(struct search *search)
+{
+    windows_begin(&search->windows, search->lines.octets);
+    for (size_t i = 0; i < search->lines.n; i++) {
+        const struct record *r = search->lines.record[i];
+        windows_add(&search->windows, r->text);
+        for (size_t k = 0; k < r->n; k++)
+            if (slice_find(r->text, r->field[k].value, 0) == r->text.n)
+                windows_add(&search->windows, r->field[k].value);
+    }
+}
+
+static void search_end(struct search *search)
+{
+    free(search->lines.record);
+    free(search->windows.at);
+}
+
+/* True when a line of the message stands in the log; told once for each message. */
+static bool leaks(struct tally *y, const struct session *s, const struct message *m, const struct search *search)
+{
+    struct slice body = buffer_slice(&m->body);
+
+    for (size_t at = 0; at < body.n;) {
+        size_t end = slice_find(body, SLICE("\n"), at);
+        struct slice line = trimmed(slice_part(body, at, end));
+        at = end + 1;
+        if (line.n < WINDOW || !windows_hold(&search->windows, line))
+            continue;
+        struct slice piece = slice_part(line, 0, PIECE_MOST);
+        if (is_of_envelope(s->north, piece))
+            continue;
+        struct violation *v = violated(y, s, "a line of a message stands in the log");
+        show_octets(v, NORTH, true, &m->place, piece, "of the body");
+        show_record(v, record_with(&search->lines, piece), NULL);
+        return true;
+    }
+    return false;
+}
+
+static void judge_bodies(struct tally *y, const struct session *s, const struct search *own,
+                         const struct search *nobodys)
+{
+    for (size_t i = 0; i < s->pair_n; i++) {
+        const struct message *m = &s->pair[i].north->message;
+        if (s->pair[i].north->has_message && !leaks(y, s, m, own) && !leaks(y, s, m, nobodys))
+            held(y);
+    }
+}
+
+/* RFC 4648 4; what is no base64 reads as nothing. */
+static size_t decode(struct slice s, uint8_t out[DECODED_MOST])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned have = 0;
+    size_t n = 0;
+
+    while (s.n > 0 && s.p[s.n - 1] == '=')
+        s.n--;
+    for (size_t i = 0; i < s.n && n < DECODED_MOST; i++) {
+        const char *digit = s.p[i] != '\0' ? strchr(digits, s.p[i]) : NULL;
+        if (digit == NULL)
+            return 0;
+        bits = bits << 6 | (uint32_t)(digit - digits);
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[n++] = (uint8_t)(bits >> have);
+        }
+    }
+    return n;
+}
+
+/* The password: behind the last NUL of PLAIN (RFC 4616), the whole of what LOGIN was asked for. */
+static struct slice password_in(const uint8_t *p, size_t n)
+{
+    size_t start = n;
+
+    while (start > 0 && p[start - 1] != '\0')
+        start--;
+    return (struct slice){ p + start, n - start };
+}
+
+static bool tells_secret(struct tally *y, const struct session *s, const struct search *in, const struct command *c,
+                         struct slice secret)
+{
+    const struct record *r = secret.n >= SECRET_LEAST ? record_with(&in->lines, secret) : NULL;
+
+    if (r == NULL || is_of_envelope(s->north, secret))
+        return false;
+    struct violation *v = violated(y, s, "something of an AUTH exchange stands in the log");
+    show_octets(v, NORTH, true, &c->place, SLICE("(not repeated here)"), NULL);
+    show_record(v, r, NULL);
+    return true;
+}
+
+/* The client's last response, which holds the password; n 0: this is none. A name alone (LOGIN's first) may be logged. */
+static struct slice response_of(const struct command *c)
+{
+    bool goes_on = c->reply != NULL && c->reply->code == 334;
+
+    if (goes_on || (c->verb != VERB_AUTH && c->verb != VERB_AUTH_LINE))
+        return (struct slice){ NULL, 0 };
+    if (c->verb == VERB_AUTH_LINE)
+        return c->line;
+    return slice_part(c->argument, slice_find(c->argument, SLICE(" "), 0) + 1, c->argument.n);
+}
+
+static void judge_secrets(struct tally *y, const struct session *s, const struct search *in)
+{
+    uint8_t decoded[DECODED_MOST];
+
+    for (size_t i = 0; i < s->north->command_n; i++) {
+        const struct command *c = &s->north->command[i];
+        struct slice response = response_of(c), password = password_in(decoded, decode(response, decoded));
+        if (response.n > 0 && !tells_secret(y, s, in, c, response) && !tells_secret(y, s, in, c, password))
+            held(y);
+    }
+}
+
+/* Lines that say nothing of a session (a sanitizer's, a broken one) are anybody's. */
+static void find_nobodys(struct own_lines *lines, const struct records *all)
+{
+    for (size_t i = 0; i < all->n && lines->n < SCAN_MAX; i++)
+        if (record_value(&all->record[i], "id").n == 0)
+            add_own(lines, &all->record[i]);
+}
+
+static void judge_privacy(const struct trial *t, struct tally *y)
+{
+    struct search nobodys = { .lines = { 0 } };
+    struct log l;
+
+    read_log(&l, t);
+    find_nobodys(&nobodys.lines, &t->records);
+    search_begin(&nobodys);
+    for (size_t i = 0; i < t->session_n; i++) {
+        struct search own = { .lines = { 0 } };
+        find_own(&own.lines, &l, id_of(&t->session[i]));
+        search_begin(&own);
+        judge_bodies(y, &t->session[i], &own, &nobodys);
+        judge_secrets(y, &t->session[i], &own);
+        search_end(&own);
+    }
+    search_end(&nobodys);
+    forget_log(&l);
+}
+
+/* ---- L-4: the log's 4-tuples are the wire's ---- */
+
+static bool names(const struct record *r, const char *key, const struct endpoint *e)
+{
+    struct endpoint said;
+
+    return !read_endpoint(r, key, &said) || endpoint_equal(&said, e);
+}
+
+/* What the line says otherwise than the wire; NULL nothing. */
+static const char *contradiction(const struct pair *p)
+{
+    const struct connection *north = p->session->north->connection;
+    const struct connection *south = p->south_dialogue != NULL ? p->south_dialogue->connection : NULL;
+    bool is_announced = p->session->north->proxy_header.n > 0;
+
+    if (!is_announced && !names(p->record, "client", &north->end[CLIENT]))
+        return "a transaction's line names another client";
+    if (south != NULL && !names(p->record, "backend", &south->end[SERVER]))
+        return "a transaction's line names another back end than the one that got its message";
+    if (south != NULL && !names(p->record, "via", &south->end[CLIENT]))
+        return "a transaction's line names another connection to the back end than the one with its token";
+    return NULL;
+}
+
+/* The code in its reply= is the one on the wire. */
+static bool has_same_code(const struct pair *p)
+{
+    const struct message *m = &p->north->message;
+    struct slice reply = record_value(p->record, "reply");
+
+    if (!p->north->has_message || !m->is_ended || m->reply == NULL || m->reply->code < 200 || reply.n < 3)
+        return true;
+    return (reply.p[0] - '0') * 100 + (reply.p[1] - '0') * 10 + (reply.p[2] - '0') == m->reply->code;
+}
+
+static void judge_join(struct tally *y, const struct pair *p)
+{
+    const char *wrong = contradiction(p);
+
+    if (wrong == NULL && !has_same_code(p))
+        wrong = "a transaction's line has another reply than the client heard";
+    if (wrong == NULL) {
+        held(y);
+        return;
+    }
+    struct violation *v = violated(y, p->session, "%s", wrong);
+    show_command(v, NORTH, &p->session->north->command[p->north->mail], NULL);
+    if (p->south != NULL && p->south_dialogue != NULL)
+        show_command(v, SOUTH, &p->south_dialogue->command[p->south->mail], NULL);
+    show_record(v, p->record, NULL);
+}
+
+static void judge_joins(const struct trial *t, struct tally *y)
+{
+    for (size_t i = 0; i < t->session_n; i++) {
+        const struct session *s = &t->session[i];
+
+        if (s->breach != NULL) {
+            struct violation *v = violated(y, s, "%s", s->breach);
+            for (size_t k = 0; k < s->pair_n; k++) {
+                show_command(v, NORTH, &s->north->command[s->pair[k].north->mail], NULL);
+                show_record(v, s->pair[k].record, NULL);
+            }
+            continue;
+        }
+        if (s->record != NULL && s->north->proxy_header.n == 0 &&
+            !names(s->record, "client", &s->north->connection->end[CLIENT]))
+            show_record(violated(y, s, "a connection's line names another client"), s->record, NULL);
+        for (size_t k = 0; k < s->pair_n; k++) {
+            if (s->pair[k].record != NULL && s->doubt == NULL)
+                judge_join(y, &s->pair[k]);
+            else if (s->pair[k].record != NULL)
+                unsure(y, s->doubt);
+        }
+    }
+}
+
+/* ---- */
+
+const struct invariant logging_invariants[] = {
+    { .id = "L-1",
+      .name = "one line for each connection and transaction, with what the client heard",
+      .judge = judge_lines,
+      .needs_north = true,
+      .needs_log = true },
+    { .id = "L-2", .name = "no line holds raw octets, or more than 8 kB", .judge = judge_text, .needs_log = true },
+    { .id = "L-3",
+      .name = "nothing of a message's body, and no password, is in the log",
+      .judge = judge_privacy,
+      .needs_north = true,
+      .needs_log = true },
+    { .id = "L-4",
+      .name = "the log and the token name the same connections",
+      .judge = judge_joins,
+      .needs_north = true,
+      .needs_log = true },
+    { .id = NULL },
+};
