@@ -107,12 +107,15 @@ static void read_line(struct item *item, struct slice client)
     if (item->kind != ITEM_COMMAND || !item->is_complete)
         return;
     bool is_last;
-    if (read_bdat(slice_part(client, item->at, item->end), &size, &is_last)) {
-        item->kind = ITEM_CHUNK;
-        item->is_complete = size <= client.n - item->end;
-        item->end = item->is_complete ? item->end + size : client.n;
-        item->ends_message = item->is_complete && is_last;
-    }
+    if (!read_bdat(slice_part(client, item->at, item->end), &size, &is_last))
+        return;
+    bool has_octets = size <= client.n - item->end;
+    if (!has_octets && item->recorded / 100 == 5)
+        return; /* a number too large, which was refused at once: commands follow */
+    item->kind = ITEM_CHUNK;
+    item->is_complete = has_octets;
+    item->end = has_octets ? item->end + size : client.n;
+    item->ends_message = has_octets && is_last;
 }
 
 /* What comes behind an item, as its recorded reply decides. */

@@ -339,7 +339,7 @@ static void save_octets(const char *path, struct slice s)
 {
     FILE *f = fopen(path, "wb");
 
-    if (!f || fwrite(s.p, 1, s.n, f) != s.n || fclose(f) != 0)
+    if (!f || (s.n && fwrite(s.p, 1, s.n, f) != s.n) || fclose(f) != 0)
         die(EXIT_CANNOT_SAVE, "%s: %s", path, strerror(errno));
 }
 
