@@ -240,7 +240,7 @@ static bool enter_tls(struct reading *r, const struct keylog *keys)
     tls_read(tls, d->connection, r->at, keys);
     d->tls = tls;
     if (!tls->is_decrypted) {
-        if (tls->is_established)
+        if (rest_of(r, CLIENT).n > 0 || rest_of(r, SERVER).n > 0)
             doubt(d, tls->why_not != NULL ? tls->why_not : "TLS that was not decrypted");
         return false;
     }
@@ -322,6 +322,8 @@ void dialogue_read(struct dialogue *d, const struct connection *c, const struct 
     d->is_implicit_tls = begins_with_tls(&r, hints->is_implicit_tls);
     if (!d->is_implicit_tls || enter_tls(&r, hints->keys))
         read_smtp(&r, hints);
+    if (d->tls_command == d->command_n)
+        d->tls_command = SIZE_MAX;
     account_close(&r, is_closed(c) || r.is_over);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "tell.h"
 #include "test.h"
 #include "weave.h"
 
@@ -33,7 +34,7 @@ static void add_plain(struct stream *plain, const struct stream *s, size_t at, s
 void tls_read(struct tls_session *t, const struct connection *c, const size_t start[2], const struct keylog *keys)
 {
     (void)keys;
-    *t = (struct tls_session){ .is_decrypted = tls_can_be_read, .why_not = "no key" };
+    *t = (struct tls_session){ .why_not = "no key" };
     for (enum side side = CLIENT; side <= SERVER; side++) {
         const struct stream *s = &c->stream[side];
         struct slice all = buffer_slice(&s->octets);
@@ -48,6 +49,7 @@ void tls_read(struct tls_session *t, const struct connection *c, const size_t st
                 add_plain(&t->plain[side], s, at, n);
         }
     }
+    t->is_decrypted = tls_can_be_read || !t->is_established;
 }
 
 void tls_free(struct tls_session *t)
@@ -123,69 +125,6 @@ static void weave_turns(struct weave *w, const struct turn turns[TURNS], size_t 
         weave_turn(w, &turns[i]);
 }
 
-/* ---- what was understood ---- */
-
-static void tell_reply(struct buffer *b, const struct reply *r)
-{
-    if (r == NULL)
-        buffer_printf(b, "-");
-    else
-        buffer_printf(b, "%d%s", r->code, r->is_early ? "!" : "");
-}
-
-static void tell_commands(struct buffer *b, const struct dialogue *d)
-{
-    for (size_t i = 0; i < d->command_n; i++) {
-        const struct command *c = &d->command[i];
-
-        buffer_printf(b, "%s%s%s%s ", i > 0 ? ", " : "; ", i == d->tls_command ? "in TLS " : "", verb_name(c->verb),
-                      c->is_complete ? "" : "~");
-        tell_reply(b, c->reply);
-        if (c->verb == VERB_BDAT)
-            buffer_printf(b, " of %zu", c->payload_n);
-    }
-}
-
-static void tell_transaction(struct buffer *b, const struct dialogue *d, const struct transaction *t)
-{
-    static const char *const ends[] = { "open", "message", "RSET", "hello", "STARTTLS", "QUIT", "close" };
-    const struct message *m = &t->message;
-
-    buffer_printf(b, "; <%.*s> to", SLICE_ARG(t->from.path));
-    for (size_t i = 0; i < t->rcpt_n; i++) {
-        buffer_printf(b, " <%.*s> ", SLICE_ARG(t->to[i].path));
-        tell_reply(b, d->command[t->rcpt[i]].reply);
-    }
-    if (t->has_message) {
-        buffer_printf(b, ": ");
-        buffer_add_quoted(b, buffer_slice(&m->body), 200);
-        buffer_printf(b, "%s ", m->is_ended ? "" : "...");
-        tell_reply(b, m->reply);
-    }
-    buffer_printf(b, " (%s)", ends[t->end]);
-}
-
-/* In one line. Frames and times are left out, so that it is the same however TCP cut the octets. */
-static void tell(struct buffer *b, const struct dialogue *d)
-{
-    tell_reply(b, d->greeting);
-    tell_commands(b, d);
-    for (size_t i = 0; i < d->transaction_n; i++)
-        tell_transaction(b, d, &d->transaction[i]);
-    for (size_t i = 0; i < d->unasked_n; i++)
-        buffer_printf(b, "; unasked %d", d->unasked[i]->code);
-    if (d->farewell != NULL)
-        buffer_printf(b, "; farewell %d", d->farewell->code);
-    if (d->injected.n > 0)
-        buffer_printf(b, "; injected %zu", d->injected.n);
-    if (d->is_implicit_tls)
-        buffer_printf(b, "; implicit TLS");
-    if (!d->is_smtp)
-        buffer_printf(b, "; no SMTP");
-    if (!d->is_readable)
-        buffer_printf(b, "; in doubt");
-}
-
 struct row {
     const char *name;
     struct turn turns[TURNS];
@@ -201,7 +140,7 @@ static void check_told(const struct row *row, size_t segment)
 
     weave_turns(&w, row->turns, segment);
     dialogue_read(&d, &w.connection, &hints);
-    tell(&told, &d);
+    dialogue_tell(&told, &d);
     CHECK_EQ_STR((const char *)told.p, told.n, row->told);
     buffer_free(&told);
     dialogue_free(&d);
