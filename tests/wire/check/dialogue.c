@@ -3,10 +3,27 @@
 #include "dialogue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "dialogue_parts.h"
 
-/* ---- places ---- */
+/* ---- octets and places ---- */
+
+size_t find_crlf(struct slice s, size_t from)
+{
+    size_t start = from;
+
+    while (from < s.n) {
+        const uint8_t *lf = memchr(s.p + from, '\n', s.n - from);
+
+        if (lf == NULL)
+            break;
+        from = (size_t)(lf - s.p) + 1;
+        if (from >= start + 2 && lf[-1] == '\r')
+            return from - 2;
+    }
+    return s.n;
+}
 
 struct slice rest_of(const struct reading *r, enum side side)
 {
@@ -15,19 +32,31 @@ struct slice rest_of(const struct reading *r, enum side side)
     return slice_part(all, r->at[side], all.n);
 }
 
-struct place place_of(const struct reading *r, enum side side, size_t from, size_t to)
+/* The frame with which all octets up to `to` were there. That is the last octet's own unless segments overtook each other. Calls
+ * come with places that never go back, so that all of them together walk the spans once. */
+static const struct span *complete(struct reading *r, enum side side, size_t to)
 {
     const struct stream *s = r->stream[side];
-    size_t last = to > from ? to - 1 : from > 0 ? from - 1 : 0;
-    const struct span *a = stream_span(s, to > from ? from : last), *b = stream_span(s, last);
+    struct progress *p = &r->progress[side];
+
+    for (; p->span < s->span_n && (s->span[p->span].at < to || p->span == 0); p->span++)
+        if (p->latest == NULL || s->span[p->span].frame > p->latest->frame)
+            p->latest = &s->span[p->span];
+    return p->latest;
+}
+
+struct place place_of(struct reading *r, enum side side, size_t from, size_t to)
+{
+    const struct span *first = stream_span(r->stream[side], to > from || from == 0 ? from : from - 1);
+    const struct span *last = complete(r, side, to);
     struct place p = { .in_tls = r->in_tls, .at = from };
 
-    if (a == NULL || b == NULL)
+    if (first == NULL || last == NULL)
         return p;
-    p.first_frame = a->frame;
-    p.first_time = a->time;
-    p.last_frame = b->frame;
-    p.last_time = b->time;
+    p.first_frame = first->frame;
+    p.first_time = first->time;
+    p.last_frame = last->frame;
+    p.last_time = last->time;
     return p;
 }
 
@@ -53,7 +82,7 @@ static bool announces_chunking(const struct dialogue *d)
     struct slice rest = d->keywords;
 
     for (size_t at = 0; at < rest.n;) {
-        size_t end = slice_find(rest, SLICE("\r\n"), at);
+        size_t end = find_crlf(rest, at);
 
         if (slice_equal_nocase(slice_part(rest, at + 4, end), SLICE("CHUNKING")))
             return true;
@@ -108,7 +137,7 @@ static void read_message(struct reading *r)
 /* "250-mx.example\r\n250-SIZE 100\r\n250 DSN\r\n" less its first line. */
 static struct slice lines_behind_first(struct slice octets)
 {
-    return slice_part(octets, slice_find(octets, SLICE("\r\n"), 0) + 2, octets.n);
+    return slice_part(octets, find_crlf(octets, 0) + 2, octets.n);
 }
 
 static void greet(struct dialogue *d, const struct command *c)
@@ -211,13 +240,14 @@ static bool enter_tls(struct reading *r, const struct keylog *keys)
     tls_read(tls, d->connection, r->at, keys);
     d->tls = tls;
     if (!tls->is_decrypted) {
-        if (tls->is_established)
+        if (rest_of(r, CLIENT).n > 0 || rest_of(r, SERVER).n > 0)
             doubt(d, tls->why_not != NULL ? tls->why_not : "TLS that was not decrypted");
         return false;
     }
     for (enum side side = CLIENT; side <= SERVER; side++) {
         r->stream[side] = &tls->plain[side];
         r->at[side] = 0;
+        r->progress[side] = (struct progress){ .span = 0 };
         if (tls->plain[side].has_hole)
             doubt(d, "a hole in the decrypted stream");
     }
@@ -292,6 +322,8 @@ void dialogue_read(struct dialogue *d, const struct connection *c, const struct 
     d->is_implicit_tls = begins_with_tls(&r, hints->is_implicit_tls);
     if (!d->is_implicit_tls || enter_tls(&r, hints->keys))
         read_smtp(&r, hints);
+    if (d->tls_command == d->command_n)
+        d->tls_command = SIZE_MAX;
     account_close(&r, is_closed(c) || r.is_over);
 }
 

@@ -34,7 +34,8 @@ enum verb {
     VERBS
 };
 
-/* Where octets were: frames and times of the first and the last of them. */
+/* Where octets were: frames and times of the first of them, and of when all of them up to the last were there. (Those are the last
+ * octet's own, unless segments overtook each other.) */
 struct place {
     uint32_t first_frame, last_frame;
     int64_t first_time, last_time;

@@ -49,7 +49,7 @@ static bool is_strange(struct slice line, bool is_complete)
 size_t take_command(struct reading *r)
 {
     struct slice all = buffer_slice(&r->stream[CLIENT]->octets);
-    size_t start = r->at[CLIENT], end = slice_find(all, SLICE("\r\n"), start), verb_n;
+    size_t start = r->at[CLIENT], end = find_crlf(all, start), verb_n;
     struct dialogue *d = r->d;
     struct command c = { .line = slice_part(all, start, end), .is_complete = end < all.n, .transaction = SIZE_MAX };
 

@@ -32,6 +32,17 @@ static void add_body(const struct reading *r, struct message *m, size_t from, si
 
 /* ---- DATA ---- */
 
+/* The next CRLF "." at or after `from`; s.n for none. */
+static size_t find_dot_line(struct slice s, size_t from)
+{
+    while ((from = find_crlf(s, from)) < s.n) {
+        if (from + 2 < s.n && s.p[from + 2] == '.')
+            return from;
+        from += 2;
+    }
+    return s.n;
+}
+
 void take_data(struct reading *r, struct message *m)
 {
     struct slice all = buffer_slice(&r->stream[CLIENT]->octets);
@@ -39,7 +50,7 @@ void take_data(struct reading *r, struct message *m)
     /* The CRLF of the DATA line itself counts as the one before the dot (RFC 5321 4.1.1.4). */
     size_t at = start - 2;
 
-    while ((dot = slice_find(all, SLICE("\r\n."), at)) < all.n) {
+    while ((dot = find_dot_line(all, at)) < all.n) {
         m->is_ended = slice_equal(slice_part(all, dot + 3, dot + 5), SLICE("\r\n"));
         add_body(r, m, copied, dot + 2);
         at = copied = dot + 3;

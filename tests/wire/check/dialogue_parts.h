@@ -4,11 +4,18 @@
 
 #include "dialogue.h"
 
+/* How far a stream's spans were looked at. */
+struct progress {
+    size_t span;               /* the next one */
+    const struct span *latest; /* the one of the latest frame so far */
+};
+
 /* A dialogue being read. */
 struct reading {
     struct dialogue *d;
     const struct stream *stream[2]; /* plain or decrypted */
     size_t at[2];                   /* how far each was read */
+    struct progress progress[2];
     bool in_tls;
     bool is_over; /* 421 was said: nothing is answered any more */
     bool is_lost; /* what follows in the client's stream cannot be told: it hangs on a reply that the capture lacks */
@@ -17,9 +24,12 @@ struct reading {
     size_t open;        /* index of the transaction that is open, SIZE_MAX */
 };
 
+/* The place of the next CRLF at or after `from`; s.n for none. (slice_find() would do, but under the address sanitizer memmem()
+ * looks at the whole rest each time.) */
+size_t find_crlf(struct slice s, size_t from);
 struct slice rest_of(const struct reading *r, enum side side);
-/* Octets [from, to) of the stream that is being read. An empty part has the place of the octet before it. */
-struct place place_of(const struct reading *r, enum side side, size_t from, size_t to);
+/* Octets [from, to) of the stream that is being read; `to` must never go back. An empty part has the place of the octet before. */
+struct place place_of(struct reading *r, enum side side, size_t from, size_t to);
 void place_join(struct place *to, const struct place *more);
 
 /* The dialogue cannot be believed to its end; the first reason stays. */

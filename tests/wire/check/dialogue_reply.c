@@ -129,7 +129,7 @@ static struct reply *read_reply(struct reading *r)
         return NULL;
     reply = fresh(sizeof *reply);
     while (!is_whole && at < all.n) {
-        size_t end = slice_find(all, SLICE("\r\n"), at);
+        size_t end = find_crlf(all, at);
         struct slice line = slice_part(all, at, end);
 
         add_line(reply, line, &is_broken);
