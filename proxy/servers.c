@@ -87,13 +87,15 @@ static uint64_t probe_pause(unsigned failures, uint64_t probe_ms)
     return pause < probe_ms ? pause : probe_ms;
 }
 
-bool servers_down(struct server *server, const char *why, uint64_t now, uint64_t probe_ms)
+bool servers_down(struct servers *servers, struct server *server, const char *why, uint64_t now, uint64_t probe_ms)
 {
     bool changed = !server->is_down;
 
     server->is_down = true;
     server->failures++;
     server->next_probe = now + probe_pause(server->failures, probe_ms);
+    if (server->next_probe < servers->next_probe)
+        servers->next_probe = server->next_probe;
     snprintf(server->why, sizeof server->why, "%s", why);
     return changed;
 }

@@ -24,6 +24,7 @@ struct server {
 struct servers {
     struct server *server; /* all servers of all routes, routes in config order */
     size_t n;
+    uint64_t next_probe; /* ms: no server is due before. Moves forward when one goes down, to be looked at soon */
 };
 
 /* False without memory. */
@@ -39,7 +40,7 @@ bool servers_all_down(const struct servers *, const struct route *);
 
 /* Reports. Return true when the state changed (worth a log line). `probe_ms` is timeouts.probe. */
 bool servers_up(struct server *, const struct backend_caps *, uint64_t now, uint64_t probe_ms);
-bool servers_down(struct server *, const char *why, uint64_t now, uint64_t probe_ms);
+bool servers_down(struct servers *, struct server *, const char *why, uint64_t now, uint64_t probe_ms);
 
 /* What every server that may get a message offers: the intersection over all routes, one server a route (the first that is
  * up); unknown servers offer nothing.

@@ -125,7 +125,7 @@ static void on_unusable(struct session *s)
     const struct route *route = s->route;
 
     if (!is_about_client(s->backend) &&
-        servers_down(server, s->backend->why, s->env->now, s->env->config->timeouts.probe))
+        servers_down(s->env->servers, server, s->backend->why, s->env->now, s->env->config->timeouts.probe))
         log_server(s, LOG_WARN, "backend_down", server);
     if (s->pending == PENDING_NONE)
         south_drop(s, LEG_RESET);

@@ -49,6 +49,7 @@ static void flush_log(struct worker *w)
 static void on_before_poll(uv_prepare_t *prepare)
 {
     lookups_go_on(prepare->data);
+    probes_arm(prepare->data);
     flush_log(prepare->data);
 }
 

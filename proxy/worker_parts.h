@@ -58,6 +58,7 @@ struct worker {
     uv_timer_t open_doors; /* latest moment to begin accepting */
     uv_timer_t retry_accept, retry_log;
     uv_timer_t next_probe;
+    uint64_t probe_at; /* ms, when it goes off; UINT64_MAX: not running */
     uv_timer_t dns_due;
     uv_timer_t drain_end;
     uv_timer_t give_back;
@@ -126,6 +127,7 @@ bool lookups_ask(struct connection *); /* what its session needs to know; true w
 /* worker_probe.c */
 bool probes_init(struct worker *);
 void probes_look(struct worker *); /* at the servers whose time has come; and sets the timer for the next */
+void probes_arm(struct worker *);  /* sets it again where a server has become due sooner */
 void probes_stop(struct worker *);
 
 #endif

@@ -54,7 +54,7 @@ static void report(struct probe *p, bool is_up)
     if (is_up)
         changed = servers_up(p->server, &p->backend.caps, w->env.now, interval);
     else
-        changed = servers_down(p->server, p->backend.why, w->env.now, interval);
+        changed = servers_down(&w->servers, p->server, p->backend.why, w->env.now, interval);
     if (changed)
         log_change(w, p->server);
     if (--w->probes_out == 0)
@@ -174,6 +174,7 @@ static void look_at(struct worker *w, struct server *server)
 bool probes_init(struct worker *w)
 {
     w->probe = calloc(w->servers.n > 0 ? w->servers.n : 1, sizeof *w->probe);
+    w->probe_at = w->servers.next_probe = UINT64_MAX;
     return w->probe != NULL;
 }
 
@@ -182,13 +183,15 @@ static void on_due(uv_timer_t *timer)
     struct worker *w = timer->data;
 
     worker_clock(w);
+    w->probe_at = UINT64_MAX;
     probes_look(w);
 }
 
 void probes_look(struct worker *w)
 {
-    uint64_t now = w->env.now, next = UINT64_MAX;
+    uint64_t now = w->env.now;
 
+    w->servers.next_probe = UINT64_MAX;
     for (size_t i = 0; i < w->servers.n; i++) {
         struct server *server = &w->servers.server[i];
 
@@ -196,11 +199,21 @@ void probes_look(struct worker *w)
             look_at(w, server);
         else if (server->next_probe <= now)
             server->next_probe = now + w->config->timeouts.probe;
-        if (server->next_probe < next)
-            next = server->next_probe;
+        if (server->next_probe < w->servers.next_probe)
+            w->servers.next_probe = server->next_probe;
     }
-    if (next != UINT64_MAX)
-        uv_timer_start(&w->next_probe, on_due, next - now, 0);
+    probes_arm(w);
+}
+
+/* Sessions and probes find out between two looks that a server is down. */
+void probes_arm(struct worker *w)
+{
+    uint64_t now = w->env.now, next = w->servers.next_probe;
+
+    if (next >= w->probe_at)
+        return;
+    w->probe_at = next;
+    uv_timer_start(&w->next_probe, on_due, next > now ? next - now : 0, 0);
 }
 
 void probes_stop(struct worker *w)

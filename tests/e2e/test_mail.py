@@ -210,6 +210,16 @@ class South(Story):
         self.assert_reply(deliver(gateway.smtp, MESSAGE), 250)
         self.assertEqual(len(back.messages), 1)
 
+    def test_a_server_that_was_away_for_a_moment_is_looked_at_soon(self):
+        gateway, back = self.pair({"timeouts": {"probe": "3600s"}})
+        client = self.greeted(gateway.smtp)
+        back.stop_listening()
+        client.mail()
+        self.assert_reply(client.rcpt(), 451, "4.4.1")
+        n = len(gateway.log(event="backend_up"))
+        self.backend(endpoint=back.endpoint)
+        gateway.wait_log(n + 1, event="backend_up")
+
     def test_the_back_ends_words_are_passed_on(self):
         gateway, back = self.pair(answers={"RCPT": ["250 2.1.5 ok", "450 4.2.2 mailbox full", "550 5.1.1 nobody here"],
                                            ".": "554 5.6.0 do not like it"})

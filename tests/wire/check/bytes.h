@@ -38,9 +38,9 @@ void buffer_free(struct buffer *b);
 struct slice buffer_slice(const struct buffer *b);
 
 /* Makes room for one more element in an array that doubles: `array` of `n` elements of `size` octets. Returns the array. */
-void *array_grow(void *array, size_t n, size_t size);
+void *array_grow(void *array, size_t n, size_t size) __attribute__((returns_nonnull));
 /* malloc() of zeros that does not return when there is no memory. */
-void *fresh(size_t size);
+void *fresh(size_t size) __attribute__((returns_nonnull));
 
 /* Who is dying: "wirecheck" unless a program says otherwise. */
 extern const char *die_name;

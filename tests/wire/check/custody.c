@@ -5,6 +5,7 @@
 #include "custody_parts.h"
 #include "envelope.h"
 #include "lookup.h"
+#include "report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -594,3 +595,43 @@ const struct invariant custody_invariants[] = {
     { .id = NULL },
 };
 /* clang-format on */
+
+/* ---- the accounts ---- */
+
+static void add_to_account(struct accounting *a, const struct pair *p)
+{
+    bool is_north = reply_is(reply_north(p), 2);
+
+    a->accepted_north += is_north;
+    if (!is_accepted(p->south))
+        return;
+    a->accepted_south++;
+    if (is_north)
+        return;
+    switch (why_unheard(p)) {
+    case CLIENT_GONE: a->client_gone++; break;
+    case ANSWER_LOST: a->answer_lost++; break;
+    case GATEWAY_KILLED: a->gateway_killed++; break;
+    case EXPLAINED_NOT:
+    case CAPTURE_ENDS: a->unexplained++; break;
+    }
+}
+
+void accounting_read(struct accounting *a, const struct trial *t)
+{
+    size_t others = 0;
+
+    *a = (struct accounting){ 0 };
+    for (size_t i = 0; i < t->session_n; i++) {
+        for (size_t k = 0; k < t->session[i].pair_n; k++)
+            add_to_account(a, &t->session[i].pair[k]);
+        for (size_t k = 0; k < t->session[i].stray_n; k++)
+            others += is_accepted(t->session[i].stray[k]);
+    }
+    for (size_t i = 0; i < t->orphan_n; i++)
+        others += accepted_of(t->orphan[i]);
+    for (size_t i = 0; i < t->unexplained_n; i++)
+        others += accepted_of(t->unexplained[i]);
+    a->accepted_south += others;
+    a->unexplained += others;
+}

@@ -48,6 +48,8 @@ static void end_with(struct reading *r, enum transaction_end end, const struct p
 {
     struct transaction *t = open_transaction(r);
 
+    if (t == NULL)
+        return;
     t->end = end;
     if (place != NULL)
         place_join(&t->place, place);
@@ -130,6 +132,8 @@ void account_message(struct reading *r)
 {
     struct transaction *t = open_transaction(r);
 
+    if (t == NULL)
+        return;
     place_join(&t->place, &t->message.place);
     if (t->message.is_ended && t->message.reply != NULL)
         end_with(r, END_MESSAGE, &t->message.reply->place);

@@ -106,11 +106,8 @@ static bool is_binary(const struct transaction *x)
 /* Are this client's messages repaired instead of refused ([framing])? */
 static bool is_normalised(const struct trial *t, const struct dialogue *north)
 {
-    const char *mode = settings_value(&t->settings, "framing", "mode");
     struct endpoint client;
 
-    if (mode != NULL && strcmp(mode, "normalise") == 0)
-        return true;
     if (!view_client(north, &client))
         return false;
     for (size_t i = 0; i < t->settings.normalise_n; i++) {
@@ -443,28 +440,13 @@ static void judge_reply_lines(const struct trial *t, struct tally *tally)
 
 /* ---- F-8 ---- */
 
-enum { REPLY_LINE_MAX = 512, REPLY_LINES_MAX = 100, REPLY_MAX = 65536 };
-
-/* What makes a back end's reply no reply. Control characters do not: its text is cleaned on the way north. */
+/* What makes a back end's reply none: no code, codes that differ, a long line, too many of them (the dialogue's reader says which).
+ * Octets that are not printable do not: the text is cleaned on its way north. */
 static const char *reply_breach(const struct reply *r)
 {
-    struct slice code = slice_part(r->octets, 0, 3);
-    unsigned lines = 0;
-
-    if (r->code == 0)
-        return "no reply code";
-    if (r->octets.n > REPLY_MAX)
-        return "more than 64 KiB";
-    for (size_t at = 0, end; at < r->octets.n; at = end + 2) {
-        end = slice_find(r->octets, SLICE("\r\n"), at);
-        if (end + 2 - at > REPLY_LINE_MAX)
-            return "a line of more than 512 octets";
-        if (++lines > REPLY_LINES_MAX)
-            return "more than 100 lines";
-        if (!slice_equal(slice_part(r->octets, at, at + 3), code))
-            return "codes that differ";
-    }
-    return NULL;
+    if (r->code != 0)
+        return NULL;
+    return r->malformed != NULL ? r->malformed : "no reply code";
 }
 
 static const struct command *command_after(const struct dialogue *d, const struct reply *r)

@@ -41,27 +41,6 @@ static enum leave may_relay(const struct trial *t, const struct session *s, int6
 
 /* ---- P-1 ---- */
 
-static bool is_ascii(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-/* Names in another alphabet have two spellings, A-labels and U-labels; the settings may hold either. */
-static bool may_be_spelled_otherwise(const struct settings *s, struct slice domain)
-{
-    if (!is_ascii(domain))
-        return true;
-    if (slice_find(domain, SLICE("xn--"), 0) == domain.n)
-        return false;
-    for (size_t i = 0; i < s->domain_n; i++)
-        if (!is_ascii(slice_of(s->domain[i])))
-            return true;
-    return false;
-}
-
 static void judge_domain(const struct trial *t, const struct south_end *end, const struct command *c,
                          struct tally *tally)
 {
@@ -80,8 +59,6 @@ static void judge_domain(const struct trial *t, const struct south_end *end, con
         held(tally);
     } else if (leave == UNKNOWN) {
         unsure(tally, "a recipient elsewhere, and nothing tells whether this client may relay");
-    } else if (may_be_spelled_otherwise(&t->settings, a.domain)) {
-        unsure(tally, "a domain in another alphabet, which the configuration may spell otherwise");
     } else {
         v = violated(tally, end->session,
                      "a recipient outside the local domains went to the back end for a client that "

@@ -154,6 +154,7 @@ static void judge_session_replies(const struct trial *t, const struct session *s
     struct codes codes = { 0 };
 
     judge_reply(t, s, d->greeting, true, &codes, tally);
+    judge_reply(t, s, d->farewell, false, &codes, tally);
     for (size_t i = 0; i < d->command_n; i++)
         judge_reply(t, s, d->command[i].reply, d->command[i].verb == VERB_EHLO || d->command[i].verb == VERB_HELO,
                     &codes, tally);

@@ -57,7 +57,7 @@ class Troupe:
 
     def play_chunk(self, mode, scenarios):
         for scenario in scenarios:
-            reason = scenario.reason_not_to_play(mode, self.wish.patience)
+            reason = scenario.reason_not_to_play(mode, self.wish.patience, self.places.is_loopback)
             if reason:
                 self.report(scenario, mode, "not played", reason)
                 continue

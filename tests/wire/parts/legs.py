@@ -46,6 +46,7 @@ class Leg:
         self.tls_in = self.tls_out = None
         self.only_records = False       # behind a handshake that failed: alerts are nobody's words
         self.trouble = None
+        self.write_failed = False       # the kernel tells of a reset once, to whoever calls first
 
     # ---- out ----
 
@@ -72,7 +73,8 @@ class Leg:
         except BlockingIOError:
             return
         except OSError:
-            self.outgoing.clear()       # how it ended is for read() to find out
+            self.write_failed = True
+            self.outgoing.clear()
             return
         del self.outgoing[:n]
 
@@ -89,7 +91,7 @@ class Leg:
                 self._end(RESET, error)
                 return
             if not octets:
-                self._end(CLOSED)
+                self._end(RESET if self.write_failed else CLOSED)
                 return
             self.transcript.received += octets
             self._take(octets)

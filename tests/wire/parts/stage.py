@@ -16,8 +16,10 @@ from .legs import OPEN, SMALL_WINDOW, Leg, Pump
 
 GATEWAY, GATEWAY6 = "192.0.2.25", "2001:db8:25::25"
 DNS = "10.0.53.53"
+BLACK_HOLE = "10.0.0.66"    # a back end that nobody answers for
 SERVER_PORT = re.compile(r":25\b")
 START = 10              # seconds for a gateway to serve
+GLANCE = 0.0008         # seconds between two looks at whether it rests
 BASE = (                # as in tests/scenario/world.c
     ("server", "hostname", "gw.local.example"), ("listen mx", "tls", "off"), ("backend", "servers", "10.0.0.1:25"),
     ("relay", "domains", "local.example"), ("author", "strict", "no"), ("spf", "check", "no"), ("dkim", "check", "no"),
@@ -239,7 +241,7 @@ class Stage:
 
     def listen(self, address):
         """A back end comes up."""
-        if address in self.listeners:
+        if address in self.listeners or address == BLACK_HOLE:
             return
         with self.lab.at("server"):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -272,7 +274,8 @@ class Stage:
 
     def _start(self, binary, keylog):
         self.lab.name_addresses("gateway", [self.gateway_address])
-        self.lab.name_addresses("server", self.servers)
+        self.lab.name_addresses("nowhere", [BLACK_HOLE])
+        self.lab.name_addresses("server", [address for address in self.servers if address != BLACK_HOLE])
         for address in self.servers:
             self.listen(address)
         self.folder = keylog.parent
@@ -336,17 +339,14 @@ class Stage:
 
     def settle(self, seconds=3):
         """Until everything sent has been worked on: the gateway sleeps, twice in a row, and nothing is under way."""
-        last = []
-
-        def rests():
-            nonlocal last
+        end, last = time.monotonic() + seconds, None
+        while time.monotonic() < end:
+            self.pump.rest(GLANCE)
             now = (self._activity(), [len(t.received) + len(t.sent) for t in self.transcripts],
-                   any(leg.outgoing and leg.state == OPEN for leg in self.pump.legs if not leg.has_finished))
-            same = now[0] is not None and now == last
+                   any(leg.outgoing for leg in self.pump.legs if leg.state == OPEN))
+            if now[0] is not None and now == last:
+                return
             last = now
-            self.pump.rest(0.0008)
-            return same
-        self.pump.until(rests, seconds)
 
     # ---- end ----
 

@@ -1,0 +1,176 @@
+"""Accounts of a campaign: what its clients were told, against what the ledger has in its book (ORACLE 1 and 6).
+
+An attempt is committed when the book has its token and number. One that was answered 250 must be committed exactly once, before the
+answer. One that was not may be committed all the same, but only where table 6 says so, and each of these is put down to what was
+done to the rig at that very time:
+
+    X1   the client left behind its end of data
+    X2   the back end was killed, or closed, between its entry and its answer: the client was told 4xx
+    X3   the back end answered too late: the client was told 4xx
+    X11  the gateway was killed between the end of data south and its answer north: the client was told nothing
+
+What is put down to nothing is a violation. So is every answer that no fault explains: 5xx, nonsense, silence."""
+import collections
+import json
+import re
+
+SLACK = 0.25        # seconds between a kill and the moment a client of the same loop hears of it
+TERMS = ("X1", "X2", "X3", "X11")
+
+
+class Account:
+    """Sums over rounds and rigs."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.injected = collections.Counter()
+        self.phases = collections.Counter()     # (kind of fault, state of a client when it struck)
+        self.ends = collections.Counter()       # how attempts ended
+        self.terms = collections.Counter()      # committed without a 250, by row of table 6
+        self.acknowledged = self.committed = self.expected = self.seen = self.lost = self.attempts = 0
+        self.unlogged = 0
+        self.violations = []
+        self.notes = []
+        self.seconds = 0.0
+        self.verdicts = collections.Counter()   # of wirecheck
+
+    def violate(self, what):
+        self.violations.append(what)
+
+    @property
+    def ok(self):
+        return not self.violations and self.committed == self.acknowledged + sum(self.terms.values()) and not self.lost
+
+    def row(self):
+        return {"kind": self.kind, "injected": dict(self.injected), "acknowledged": self.acknowledged,
+                "committed": self.committed, "terms": dict(self.terms), "duplicates expected": self.expected,
+                "duplicates seen": self.seen, "lost": self.lost, "attempts": self.attempts,
+                "phases": {"%s/%s" % key: n for key, n in sorted(self.phases.items())},
+                "ends": {str(key): n for key, n in sorted(self.ends.items(), key=str)}, "unlogged": self.unlogged,
+                "wirecheck": dict(self.verdicts), "violations": self.violations[:100], "notes": self.notes,
+                "seconds": round(self.seconds, 1), "result": "ok" if self.ok else "FAILED"}
+
+    # ---- a rig's round ----
+
+    def add(self, attempts, entries, events, log="", allow=None):
+        """`allow(attempt)`: what a campaign of its own expects besides. `log`: text of the gateway's, to look for unknown outcomes."""
+        by_name, committed = {}, collections.defaultdict(list)
+        for attempt in attempts:
+            by_name[attempt.token, attempt.number] = attempt
+            self.ends[attempt.end] += 1
+        for entry in entries:
+            committed[entry.token, entry.attempt].append(entry)
+        self.attempts += len(attempts)
+        self.committed += len(entries)
+        for attempt in attempts:
+            self._answer(attempt, committed.get((attempt.token, attempt.number), []), events, allow)
+        unknown = set(re.findall(r"from=<?([0-9a-f]{32})@[^\n]*outcome=unknown", log))
+        extra = collections.Counter()           # by token
+        for name, found in committed.items():
+            attempt = by_name.get(name)
+            if attempt is None or attempt.ended is None:
+                self.violate("invented: %s.%d is committed, but no client has ended it" % name)
+                continue
+            self._entry(attempt, found)
+            if attempt.end != 250:
+                term = self._term(attempt, found[0], events)
+                if term is None:
+                    self.violate("unexplained: %r is committed" % attempt)
+                    continue
+                self.terms[term] += 1
+                extra[attempt.token] += 1
+                self.unlogged += term in ("X2", "X3") and attempt.token not in unknown
+        self._duplicates(attempts, committed, extra)
+
+    def _answer(self, attempt, found, events, allow):
+        if attempt.end == 250:
+            self.acknowledged += 1
+            if not found:
+                self.lost += 1
+                self.violate("LOST (A-12): %r is not committed" % attempt)
+            elif found[0].time > attempt.over:
+                self.violate("A-1: %r was committed only %f s after its 250" % (attempt, found[0].time - attempt.over))
+        elif isinstance(attempt.end, int) and not 400 <= attempt.end < 500:
+            self.violate("A-3: %r" % attempt)
+        elif attempt.end == "silent" and not self._was(events, attempt, attempt.began, "north silent"):
+            self.violate("no answer: %r" % attempt)
+        elif attempt.end == "lost" and not self._struck(attempt, events) and not (allow and allow(attempt)):
+            self.violate("a connection was lost for no reason: %r" % attempt)
+
+    @staticmethod
+    def _was(events, attempt, since, *kinds):
+        """Whether one of these befell the rig between then and the attempt's end."""
+        return any(kind in kinds and before <= attempt.over and after >= since - SLACK for kind, before, after in events)
+
+    def _struck(self, attempt, events):
+        """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
+        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut")
+
+    def _entry(self, attempt, found):
+        if len(found) > 1:
+            self.violate("A-10: %r is committed %d times" % (attempt, len(found)))
+        if (found[0].sum, found[0].size) != (attempt.sum, attempt.size):
+            self.violate("A-2: %r is committed with other octets (%d, sent %d)" % (attempt, found[0].size, attempt.size))
+
+    def _term(self, attempt, entry, events):
+        """The row of table 6 this is put down to, or None."""
+        def was(*kinds):
+            return self._was(events, attempt, entry.time, *kinds)
+        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent")):
+            return "X1"
+        if attempt.end == "lost":
+            return "X11" if was("worker", "all") else None
+        if entry.fate == "late" or was("south silent"):
+            return "X3"
+        return "X2" if entry.fate == "lose" or was("backend", "south cut") else None
+
+    def _duplicates(self, attempts, committed, extra):
+        """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""
+        times = collections.Counter()
+        for (token, _), found in committed.items():
+            times[token] += len(found)
+        done = {attempt.token for attempt in attempts if attempt.end == 250}
+        self.expected += sum(extra[token] for token in done)
+        self.seen += sum(times[token] - 1 for token in done if times[token])
+        for token in done:
+            if times[token] > 1 + extra[token]:
+                self.violate("A-9: %s is committed %d times, %d explained" % (token, times[token], 1 + extra[token]))
+
+
+HEADS = ("kind", "injected", "acknowledged", "committed", "dup expected", "dup seen", "lost", "result")
+
+
+def table(accounts):
+    """The accounts as lines of text."""
+    rows = [HEADS] + [(a.kind, sum(a.injected.values()), a.acknowledged, a.committed, a.expected, a.seen, a.lost,
+                       "ok" if a.ok else "FAILED") for a in accounts]
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(HEADS))]
+    return "\n".join("  ".join(str(cell).ljust(width) if i in (0, 7) else str(cell).rjust(width)
+                               for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows)
+
+
+def details(account):
+    """What is behind a row: injected kinds, rows of table 6, ends, and for kills in which phase of its session they met each client."""
+    lines = ["%s: %d attempts, %.1f s" % (account.kind, account.attempts, account.seconds),
+             "  injected: " + _counts(account.injected), "  committed without a 250: " + (_counts(account.terms) or "none"),
+             "  attempts ended: " + _counts(account.ends)]
+    if account.phases:
+        states = collections.Counter()
+        for (_, state), n in account.phases.items():
+            states[state] += n
+        lines.append("  clients' phases at the faults: " + _counts(states))
+    if account.verdicts:
+        lines.append("  wirecheck: " + _counts(account.verdicts))
+    lines += ["  note: " + note for note in account.notes]
+    lines += ["  VIOLATION: " + violation for violation in account.violations[:20]]
+    return "\n".join(lines)
+
+
+def _counts(counter):
+    return ", ".join("%s %d" % (key, n) for key, n in sorted(counter.items(), key=lambda item: str(item[0])))
+
+
+def write_results(path, seed, accounts):
+    """For the HTML report."""
+    with open(path, "w") as file:
+        json.dump({"seed": seed, "ok": all(a.ok for a in accounts), "campaigns": [a.row() for a in accounts]}, file, indent=1)
