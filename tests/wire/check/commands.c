@@ -433,18 +433,27 @@ static void judge_group(const struct session *s, size_t i, struct tally *tally)
         show_command(v, NORTH, next, "came with it");
 }
 
+/* Said before the command was there to its end? A BDAT that is refused need not wait for its octets. */
+static bool is_before_its_time(const struct command *c)
+{
+    return c->reply->is_early && (c->verb != VERB_BDAT || c->reply->code < 400);
+}
+
 static void judge_answer(const struct session *s, const struct command *c, struct tally *tally)
 {
     struct violation *v;
 
     if (c->reply == NULL || !c->is_complete || c->reply->code == 0) /* a malformed reply is F-7's */
         return;
-    if (view_answers(c->verb, c->reply->code)) {
+    if (is_before_its_time(c)) {
+        v = violated(tally, s, "%s was answered before it was there", verb_name(c->verb));
+    } else if (!view_answers(c->verb, c->reply->code)) {
+        v = violated(tally, s, "%d does not answer %s: the replies have lost their order", c->reply->code,
+                     verb_name(c->verb));
+    } else {
         held(tally);
         return;
     }
-    v = violated(tally, s, "%d does not answer %s: the replies have lost their order", c->reply->code,
-                 verb_name(c->verb));
     show_command(v, NORTH, c, NULL);
     show_reply(v, NORTH, c->reply, "paired with it");
 }

@@ -488,12 +488,24 @@ static bool agrees(const struct stream *s, const struct capture *c, const struct
     return memcmp(octets, s->octets.p + from, (size_t)(to - from)) == 0;
 }
 
+/* Gives back the room that growing has left over: with hundreds of thousands of streams it is a gigabyte. */
+static void trim(struct buffer *b)
+{
+    uint8_t *p = b->n ? realloc(b->p, b->n) : NULL;
+
+    if (p) {
+        b->p = p;
+        b->size = b->n;
+    }
+}
+
 static void finish_stream(struct connection *c, enum side side, struct half *h, const struct capture *capture)
 {
     struct stream *s = &c->stream[side];
 
     sort_segments(h);
     sweep(s, h, capture);
+    trim(&s->octets);
     for (size_t i = 0; i < h->segment_n; i++)
         if (!agrees(s, capture, &h->segment[i]))
             doubt(c, DOUBT_OTHER, side);

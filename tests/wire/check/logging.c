@@ -562,7 +562,9 @@ static void judge_bodies(struct tally *y, const struct session *s, const struct 
 {
     for (size_t i = 0; i < s->pair_n; i++) {
         const struct message *m = &s->pair[i].north->message;
-        if (s->pair[i].north->has_message && !leaks(y, s, m, own) && !leaks(y, s, m, nobodys))
+        if (!s->pair[i].north->has_message || leaks(y, s, m, own) || leaks(y, s, m, nobodys))
+            continue;
+        if (own->lines.n > 0) /* else its lines are not known */
             held(y);
     }
 }
@@ -614,7 +616,7 @@ static bool tells_secret(struct tally *y, const struct session *s, const struct 
     return true;
 }
 
-/* The client's last response, which holds the password; n 0: this is none. A name alone (LOGIN's first) may be logged. */
+/* The client's last response, which holds the password; n 0: none. A name alone (LOGIN's first) may be logged. */
 static struct slice response_of(const struct command *c)
 {
     bool goes_on = c->reply != NULL && c->reply->code == 334;

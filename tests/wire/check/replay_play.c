@@ -126,6 +126,21 @@ static bool await(struct player *p, size_t n)
 
 /* --- What we say --- */
 
+static void tell_item(const struct player *p, const struct item *item)
+{
+    struct slice octets = buffer_slice(&p->script->octets);
+
+    switch (item->kind) {
+    case ITEM_GREETING: break; /* nobody says it */
+    case ITEM_BODY:
+        if (p->options->is_verbose)
+            printf("  > (a message of %zu octets)\n", item->end - item->at);
+        break;
+    case ITEM_CHUNK: tell(p, '>', slice_part(octets, item->at, item->payload)); break;
+    default: tell(p, '>', slice_part(octets, item->at, item->end));
+    }
+}
+
 /* Marks what is sent completely now. Only items with an end get an answer. */
 static void mark_sent(struct player *p, size_t *item)
 {
@@ -136,12 +151,7 @@ static void mark_sent(struct player *p, size_t *item)
         if (o->is_skipped || !s->item[*item].is_complete)
             continue;
         o->is_sent = true;
-        if (s->item[*item].kind != ITEM_BODY)
-            tell(p, '>',
-                 slice_part(buffer_slice(&s->octets), s->item[*item].at,
-                            s->item[*item].kind == ITEM_CHUNK ? s->item[*item].payload : s->item[*item].end));
-        else if (p->options->is_verbose)
-            printf("  > (a message of %zu octets)\n", s->item[*item].end - s->item[*item].at);
+        tell_item(p, &s->item[*item]);
     }
 }
 

@@ -104,7 +104,7 @@ static void makes_scripts(void)
           "g0-0 c0-6 b6-9. | 0<1 6<2" },
         { "a message without end",
           { { SERVER, "220 hi\r\n" }, { CLIENT, "DATA\r\n" }, { SERVER, "354 go\r\n" }, { CLIENT, "a\r\n.\n\n.\r\n" } },
-          "g0-0 c0-6 b6-14! | 0<1 6<2" },
+          "g0-0 c0-6 b6-15! | 0<1 6<2" },
         { "DATA refused",
           { { SERVER, "220 hi\r\n" }, { CLIENT, "DATA\r\n" }, { SERVER, "503 no\r\n" }, { CLIENT, "RSET\r\n" } },
           "g0-0 c0-6 c6-12 | 0<1 6<2" },
@@ -462,7 +462,7 @@ static void plays(void)
           false,
           { { 0, "220 hi\r\n" }, { 8, "421 later\r\n" }, { 8, "" } },
           "[220]HELO a\r\n[421][]",
-          "the gateway closed the connection",
+          "closed or reset",
           2,
           0 },
         { "says nothing",
@@ -539,6 +539,9 @@ static void plays(void)
         CHECK(wire_connect(&w, "127.0.0.1", server.port, wire_now() + 5000));
         script_play(&played, &s, &w, &options);
         const char *stopped = played.stopped ? played.stopped : "no";
+        if (strcmp(stopped, "the gateway closed the connection") == 0 ||
+            strcmp(stopped, "the gateway reset the connection") == 0)
+            stopped = "closed or reset"; /* as our next octets come before its FIN or after it */
         CHECK_EQ_STR(stopped, strlen(stopped), rows[i].stopped);
         CHECK_EQ_INT(played.replies, rows[i].replies);
         CHECK_EQ_INT(played.unasked, rows[i].unasked);

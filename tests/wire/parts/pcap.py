@@ -63,21 +63,24 @@ class Capture:
                 file.write(struct.pack("<IIII", time // 10**9, time % 10**9, len(octets), len(octets)) + octets)
 
 
-def _ports(link, octets):
-    """(source, target) port of an IP packet in a frame of this link type, fragments aside; None when it has none."""
+def _ends(link, octets):
+    """Both ends of an IP packet in a frame of this link type, as (address in octets, port); none when it has no ports."""
     at = {1: 14, 0: 4, 12: 0, 101: 0, 113: 16, 276: 20}[link]
     version = octets[at] >> 4 if len(octets) > at else 0
     if version == 4:
-        protocol, at = octets[at + 9], at + 4 * (octets[at] & 15)
+        protocol, addresses, at = octets[at + 9], octets[at + 12:at + 20], at + 4 * (octets[at] & 15)
     elif version == 6:
-        protocol, at = octets[at + 6], at + 40
-    else:
-        return None
-    return struct.unpack_from("!HH", octets, at) if protocol in (6, 17) and len(octets) >= at + 4 else None
+        protocol, addresses, at = octets[at + 6], octets[at + 8:at + 40], at + 40
+    if version not in (4, 6) or protocol not in (6, 17) or len(octets) < at + 4:
+        return ()
+    source, target = struct.unpack_from("!HH", octets, at)
+    half = len(addresses) // 2
+    return (addresses[:half], source), (addresses[half:], target)
 
 
 def split(path, pieces):
-    """Copies each packet of the capture into the files that want one of its ports: pieces = {port: [file, ...]}. Every file is made."""
+    """Copies each packet of the capture into the files that want one of its ends: pieces = {(address, port): [file, ...]}, the address
+    as octets. Every file is made."""
     with open(path, "rb") as file:
         head = file.read(24) or struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)
         order = "<" if head[:4] in (b"\x4d\x3c\xb2\xa1", b"\xd4\xc3\xb2\xa1") else ">"
@@ -92,8 +95,7 @@ def split(path, pieces):
                 if len(record) < 16:
                     break
                 octets = file.read(struct.unpack_from(order + "I", record, 8)[0])
-                ports = _ports(link, octets)
-                for piece in {piece for port in ports or () for piece in pieces.get(port, ())}:
+                for piece in {piece for end in _ends(link, octets) for piece in pieces.get(end, ())}:
                     out[piece].write(record + octets)
         finally:
             for piece in out.values():
