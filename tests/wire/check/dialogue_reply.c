@@ -1,7 +1,7 @@
 /* The server's replies (RFC 5321 4.2), and which of them answers what.
  *
- * Replies answer in order. One that began before what it answers had ended is early: the server is out of step, or hostile. A 421
- * may come at any time (RFC 5321 3.8): when it is early it answers nothing, and is the farewell. */
+ * Replies answer in order. One that began before what it answers had ended is early: the server is out of step, or
+ * hostile. A 421 may come at any time (RFC 5321 3.8): when it is early it answers nothing, and is the farewell. */
 #include <stdlib.h>
 #include <string.h>
 

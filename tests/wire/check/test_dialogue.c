@@ -2,7 +2,8 @@
  *
  *     220; EHLO 250, MAIL 250, RCPT 250 550, DATA 354, QUIT 221; <a@x> to <b@y>: 12 octets, 250 (message)
  *
- * greeting; commands with their replies ("-" none, "!" early, "~" a line without end); transactions; what answers nothing. */
+ * greeting; commands with their replies ("-" none, "!" early, "~" a line without end); transactions; what answers
+ * nothing. */
 #include "dialogue.h"
 
 #include <stdlib.h>
@@ -30,7 +31,8 @@ static void add_plain(struct stream *plain, const struct stream *s, size_t at, s
     buffer_add(&plain->octets, s->octets.p + at + 5, n - 5);
 }
 
-/* Stands in for tls.c, which the linker then leaves out: what the dialogue does with TLS is tested here, not how that is read. */
+/* Stands in for tls.c, which the linker then leaves out: what the dialogue does with TLS is tested here, not how
+ * that is read. */
 void tls_read(struct tls_session *t, const struct connection *c, const size_t start[2], const struct keylog *keys)
 {
     (void)keys;
@@ -659,7 +661,8 @@ static void waits_for_segments_that_were_overtaken(void)
     finish(&w, &d);
 }
 
-/* Octets changed, put in and cut off at random: nothing overruns (the sanitizers look on), and each octet is read once at most. */
+/* Octets changed, put in and cut off at random: nothing overruns (the sanitizers look on), and each octet is read
+ * once at most. */
 static void survives_mutants(void)
 {
     static const struct turn seeds[][TURNS] = {
