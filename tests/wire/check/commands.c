@@ -1,5 +1,5 @@
-/* ORACLE 2, commands: which verbs and lines reach the back end (P-4, P-5), what the client is offered (P-11), how its commands are
- * answered (P-12), and that no transaction outlives its end (P-13). */
+/* ORACLE 2, commands: which verbs and lines reach the back end (P-4, P-5), what the client is offered (P-11), how its
+ * commands are answered (P-12), and that no transaction outlives its end (P-13). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -344,8 +344,9 @@ static size_t offers_north(const struct trial *t, struct offered **all)
     return n;
 }
 
-/* Both wires' answers in the order of time, so that each client's is compared with what was known by then. Workers learn from
- * probes of their own, at moments of their own: a keyword passes when any back end has ever offered it before. */
+/* Both wires' answers in the order of time, so that each client's is compared with what was known by then. Workers
+ * learn from probes of their own, at moments of their own: a keyword passes when any back end has ever offered it
+ * before. */
 void judge_keywords(const struct trial *t, struct tally *tally)
 {
     struct backends b = { 0 };
@@ -364,8 +365,8 @@ void judge_keywords(const struct trial *t, struct tally *tally)
 
 /* ---- P-12 ---- */
 
-/* Commands that must be the last of a group (RFC 2920 3.1), less STARTTLS, which T-2 judges, and QUIT, behind which nothing is
- * answered whatever came with it. */
+/* Commands that must be the last of a group (RFC 2920 3.1), less STARTTLS, which T-2 judges, and QUIT, behind which
+ * nothing is answered whatever came with it. */
 static bool ends_group(enum verb v)
 {
     static const bool ends[VERBS] = {

@@ -542,6 +542,8 @@ static void judge_token(const struct trial *t, const struct token *token, struct
 }
 
 /* On a live gateway nobody sends tokens: then no session has more ends of data south than north. */
+enum { SHOWN_MAX = 12 };
+
 static void judge_ends(const struct session *s, struct tally *tally)
 {
     size_t north = 0, south = 0;
@@ -553,10 +555,15 @@ static void judge_ends(const struct session *s, struct tally *tally)
             south += is_ended(&s->south[i]->transaction[k]);
     if (north + south == 0)
         return;
-    if (south <= north)
+    if (south <= north) {
         held(tally);
-    else
-        violated(tally, s, "%zu ends of data to the back end for %zu from the client", south, north);
+        return;
+    }
+    struct violation *v = violated(tally, s, "%zu ends of data to the back end for %zu from the client", south, north);
+    for (size_t i = 0; i < s->south_n; i++)
+        for (size_t k = 0; k < s->south[i]->transaction_n && v->evidence_n < SHOWN_MAX; k++)
+            if (is_ended(&s->south[i]->transaction[k]))
+                show_invented(v, s->south[i], &s->south[i]->transaction[k]);
 }
 
 static void judge_a10(const struct trial *t, struct tally *tally)

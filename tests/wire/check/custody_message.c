@@ -387,11 +387,12 @@ static const char *judge_pair(const struct trial *t, const struct pair *p, struc
 {
     struct buffer expected = { 0 };
 
-    if (!p->north->has_message || !p->north->message.is_ended || p->south == NULL || !p->south->has_message ||
-        !p->south->message.is_ended)
+    bool has_arrived = p->south != NULL && p->south->has_message && p->south->message.is_ended;
+
+    if (!p->north->has_message || !p->north->message.is_ended || (!has_arrived && !reply_is(reply_north(p), 2)))
         return NULL;
     const char *doubt = south_doubt(t, p);
-    if (doubt != NULL)
+    if (doubt != NULL || !has_arrived) /* A-1 asks where an accepted message is */
         return doubt;
     struct comparison c = compare_pair(t, p, &expected);
     if (c.what != NULL) {

@@ -1,11 +1,12 @@
-/* One pass, octet by octet. Line ends are CRLF, and for the lenient reading a lone CR, a lone LF, CRCRLF, NUL, VT, FF, SUB (0x1a), NEL
- * (0x85), and U+0085, U+2028, U+2029 in UTF-8. Each is read as the shortest piece: CR CR LF is a lone CR and CRLF, which leaves
- * the same lines with content between them.
+/* One pass, octet by octet. Line ends are CRLF, and for the lenient reading a lone CR, a lone LF, CRCRLF, NUL, VT,
+ * FF, SUB (0x1a), NEL (0x85), and U+0085, U+2028, U+2029 in UTF-8. Each is read as the shortest piece: CR CR LF is a
+ * lone CR and CRLF, which leaves the same lines with content between them.
  *
- * A well-formed UTF-8 character is a letter: 0x85 counts only where it is no part of one. A text in Latin-1 or Windows-1252 has
- * none, or has NEL (an ellipsis) as a single octet, and that is a line end for a parser that believes in C1 controls; so
- * "...text" 0x85 "." CRLF holds a second end, though it is legal 8BITMIME, and the gateway must refuse it. The real end in the raw
- * stream follows a CRLF; a body line of one dot is sent as two and never found here, whatever stands around it. */
+ * A well-formed UTF-8 character is a letter: 0x85 counts only where it is no part of one. A text in Latin-1 or
+ * Windows-1252 has none, or has NEL (an ellipsis) as a single octet, and that is a line end for a parser that
+ * believes in C1 controls; so "...text" 0x85 "." CRLF holds a second end, though it is legal 8BITMIME, and the
+ * gateway must refuse it. The real end in the raw stream follows a CRLF; a body line of one dot is sent as two and
+ * never found here, whatever stands around it. */
 #include "ends.h"
 
 /* The length of the line end at `at`, 0 for none. */

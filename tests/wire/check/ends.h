@@ -11,8 +11,8 @@ struct ends {
     size_t lone_n;    /* all of them; the real end is not among them */
 };
 
-/* `raw` is the stream from behind the 354 up to the CRLF in front of the final dot, or, when `is_ended` is false, as far as it came: a
- * dot at its very end may then still become "..". The stream begins at a line start. */
+/* `raw` is the stream from behind the 354 up to the CRLF in front of the final dot, or, when `is_ended` is false, as
+ * far as it came: a dot at its very end may then still become "..". The stream begins at a line start. */
 struct ends ends_read(struct slice raw, bool is_ended);
 
 #endif

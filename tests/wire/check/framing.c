@@ -1,7 +1,8 @@
-/* ORACLE 3, framing: what stands between 354 and CRLF.CRLF on the south wire (F-1, F-2, F-5, F-6, F-9), what became of messages that
- * are not framed strictly (F-3, F-4), and the lines of replies on both wires (F-7, F-8).
+/* ORACLE 3, framing: what stands between 354 and CRLF.CRLF on the south wire (F-1, F-2, F-5, F-6, F-9), what became
+ * of messages that are not framed strictly (F-3, F-4), and the lines of replies on both wires (F-7, F-8).
  *
- * Messages that go by BDAT have no framing inside: their octets are counted, and F-1, F-2 and F-6 do not speak of them. */
+ * Messages that go by BDAT have no framing inside: their octets are counted, and F-1, F-2 and F-6 do not speak of
+ * them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,7 +332,19 @@ static void judge_fold(const struct trial *t, const struct pair *p, struct tally
     show_around(v, SOUTH, p->south_dialogue, s, 0, "and the block in front of it");
 }
 
-/* Where the client's message follows unchanged, all in front of it is the gateway's: whole lines, and of the allowed fields. */
+/* Is this one block of whole fields? In front of a first line that begins with a blank it may end in an empty line
+ * (F-5). */
+static bool is_block(struct slice block, struct slice north)
+{
+    bool may_be_separated = north.p[0] == ' ' || north.p[0] == '\t';
+
+    if (may_be_separated && block.n > 4 && memcmp(block.p + block.n - 4, "\r\n\r\n", 4) == 0)
+        block.n -= 2;
+    return view_block(block) == block.n;
+}
+
+/* Where the client's message follows unchanged, all in front of it is the gateway's: whole lines, and of the allowed
+ * fields. */
 static void judge_block(const struct trial *t, const struct pair *p, struct tally *tally)
 {
     struct slice north = buffer_slice(&p->north->message.body), south, block;
@@ -344,7 +357,7 @@ static void judge_block(const struct trial *t, const struct pair *p, struct tall
     if (north.n == 0 || south.n < north.n || memcmp(south.p + south.n - north.n, north.p, north.n) != 0)
         return; /* changed: A-2 tells whether it may be */
     block = slice_part(south, 0, south.n - north.n);
-    if (view_block(block) == block.n) {
+    if (is_block(block, north)) {
         held(tally);
         return;
     }
@@ -440,8 +453,8 @@ static void judge_reply_lines(const struct trial *t, struct tally *tally)
 
 /* ---- F-8 ---- */
 
-/* What makes a back end's reply none: no code, codes that differ, a long line, too many of them (the dialogue's reader says which).
- * Octets that are not printable do not: the text is cleaned on its way north. */
+/* What makes a back end's reply none: no code, codes that differ, a long line, too many of them (the dialogue's
+ * reader says which). Octets that are not printable do not: the text is cleaned on its way north. */
 static const char *reply_breach(const struct reply *r)
 {
     if (r->code != 0)
@@ -546,8 +559,8 @@ static void judge_south_size(const struct trial *t, const struct south_end *end,
     }
 }
 
-/* North: what is above the limit is not accepted, and not read for ever. Behind the limit the gateway reads on to find the real
- * end, and the kernel's buffers take more; what is far above both was read without bound. */
+/* North: what is above the limit is not accepted, and not read for ever. Behind the limit the gateway reads on to
+ * find the real end, and the kernel's buffers take more; what is far above both was read without bound. */
 static void judge_north_size(const struct trial *t, const struct pair *p, struct tally *tally)
 {
     enum { KERNEL = 16 << 20 };

@@ -1,5 +1,6 @@
-/* The shape of a command line on the south wire (ORACLE P-5): printed by the gateway from parsed values, so exactly one blank where
- * the grammar has one, no other parameters than the known ones, each once (RFC 5321 4.1.2, 1870, 6152, 3030, 6531, 3461, 4954). */
+/* The shape of a command line on the south wire (ORACLE P-5): printed by the gateway from parsed values, so exactly
+ * one blank where the grammar has one, no other parameters than the known ones, each once (RFC 5321 4.1.2, 1870,
+ * 6152, 3030, 6531, 3461, 4954). */
 #include <string.h>
 
 #include "relaying.h"
@@ -327,7 +328,8 @@ static size_t longest(const struct command *c, size_t adds)
         return LINE_WITH_MAX;
     if (adds == 0)
         return LINE_MAX;
-    /* The RFCs of the parameters add up to more than P-5's 1000 when AUTH= or ORCPT= is long, and so may a legal line. */
+    /* The RFCs of the parameters add up to more than P-5's 1000 when AUTH= or ORCPT= is long, and so may a legal
+     * line. */
     return LINE_MAX + adds > LINE_WITH_MAX ? LINE_MAX + adds : LINE_WITH_MAX;
 }
 

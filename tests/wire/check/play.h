@@ -1,4 +1,5 @@
-/* Both wires of a gateway out of a script, for tests of invariants: no capture file, but the real reader of dialogues.
+/* Both wires of a gateway out of a script, for tests of invariants: no capture file, but the real reader of
+ * dialogues.
  *
  *     N> MAIL FROM:<a@x.example>     the client says a line (CRLF is added) in a packet of its own
  *     N< 250 2.1.0 OK                the gateway answers
@@ -6,8 +7,9 @@
  *     N+ QUIT                        one more line in the packet before
  *     N} text                        no CRLF is added ("{" for the server)
  *
- * Wires: N and M are clients', S and R are the back end's for N, T for M; P is a probe, O an orphan. In a text \r \n \0 \\ and \xHH
- * are octets. Each packet comes 1 ms after the one before; a connection is opened half a millisecond before its first packet. */
+ * Wires: N and M are clients', S and R are the back end's for N, T for M; P is a probe, O an orphan. In a text \r \n
+ * \t \0 and \xHH are octets, \{998a} is 998 times "a". Each packet comes 1 ms after the one before; a connection is
+ * opened half a millisecond before its first packet. */
 #ifndef WIRE_PLAY_H
 #define WIRE_PLAY_H
 
@@ -64,14 +66,21 @@ static inline void play_add(struct play *p, char wire, char direction, const voi
 static inline void play_text(struct buffer *out, const char *p, const char *end)
 {
     for (; p < end; p++) {
-        const char *found = *p == '\\' && p + 1 < end ? strchr("r\rn\n0\0\\\\", p[1]) : NULL;
+        const char *found = *p == '\\' && p + 1 < end ? strchr("r\rn\nt\t0", p[1]) : NULL;
         char octet = *p;
 
         if (*p == '\\' && p + 3 < end && p[1] == 'x') {
             octet = (char)strtol((char[]){ p[2], p[3], '\0' }, NULL, 16);
             p += 3;
+        } else if (*p == '\\' && p + 3 < end && p[1] == '{') {
+            char *last;
+
+            for (long n = strtol(p + 2, &last, 10); n > 1; n--)
+                buffer_add(out, last, 1);
+            octet = *last;
+            p = last + 1;
         } else if (found != NULL) {
-            octet = *p == '\\' && p[1] == '0' ? '\0' : found[1];
+            octet = p[1] == '0' ? '\0' : found[1];
             p++;
         }
         buffer_add(out, &octet, 1);
@@ -198,7 +207,10 @@ static inline enum verdict play_judge(struct play *p, const struct invariant *fa
         family++;
     CHECK(family->id != NULL);
     family->judge(&p->t, &p->tally);
-    return p->tally.violated > 0 ? VIOLATED : p->tally.inconclusive > 0 ? UNSURE : p->tally.checked > 0 ? HELD : NOTHING;
+    return p->tally.violated > 0       ? VIOLATED
+           : p->tally.inconclusive > 0 ? UNSURE
+           : p->tally.checked > 0      ? HELD
+                                       : NOTHING;
 }
 
 static inline void play_end(struct play *p)

@@ -15,7 +15,8 @@
 
 /* The gateway asks the back end. */
 #define BACK_END \
-    "S< 220 backend.example ESMTP\nS> EHLO mx.local.example\nS< 250-backend.example\\r\\n250-PIPELINING\\r\\n250 SIZE 52428800\n"
+    "S< 220 backend.example ESMTP\nS> EHLO mx.local.example\nS< 250-backend.example\\r\\n250-PIPELINING\\r\\n250 " \
+    "SIZE 52428800\n"
 #define SOUTH_MAIL "S> MAIL FROM:<a@sender.example>\nS< 250 2.1.0 OK\n"
 #define SOUTH BACK_END SOUTH_MAIL
 

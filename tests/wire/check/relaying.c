@@ -1,8 +1,9 @@
-/* ORACLE 2, policy and relay: who may send to whom, and what of a refused session may reach the back end (P-1, P-2, P-3, P-6).
+/* ORACLE 2, policy and relay: who may send to whom, and what of a refused session may reach the back end (P-1, P-2,
+ * P-3, P-6).
  *
- * Recipients are judged as they stand on the south wire, by the oracle's own parser: what the gateway believed it had sent does not
- * matter, only what the back end reads. P-8 is judged as far as the log names the temporary error; rate limits (P-9) have no keys in
- * the configuration yet and no row here. */
+ * Recipients are judged as they stand on the south wire, by the oracle's own parser: what the gateway believed it had
+ * sent does not matter, only what the back end reads. P-8 is judged as far as the log names the temporary error; rate
+ * limits (P-9) have no keys in the configuration yet and no row here. */
 #include "relaying.h"
 
 #include <stdlib.h>
@@ -186,8 +187,8 @@ static void mentions_free(struct mentions *m)
     free(m->mention);
 }
 
-/* All mentions of one address: refused north, and never accepted there, it must not be at the back end. A RCPT that the back end
- * itself refused was sent to be asked (that is how it is told apart); MAIL is never asked. */
+/* All mentions of one address: refused north, and never accepted there, it must not be at the back end. A RCPT that
+ * the back end itself refused was sent to be asked (that is how it is told apart); MAIL is never asked. */
 static void judge_address(const struct session *s, const struct mention *m, size_t n, struct tally *tally)
 {
     const struct command *refused = NULL, *passed = NULL;
@@ -269,8 +270,8 @@ static struct asked asked_on(const struct dialogue *south)
     };
 }
 
-/* Was this command under way when the connection was opened, or accepted before? A refusal by the gateway itself opens none; one
- * that came from the back end shows there as a command of the same kind. */
+/* Was this command under way when the connection was opened, or accepted before? A refusal by the gateway itself
+ * opens none; one that came from the back end shows there as a command of the same kind. */
 static bool opens(const struct command *c, const struct asked *a)
 {
     bool is_open = c->reply == NULL || c->reply->place.first_time >= a->time;
@@ -409,7 +410,8 @@ static size_t count_open_mail(const struct dialogue *d)
     return n;
 }
 
-/* A message that is quarantined at the end gets a transaction of its own, in place of the first ([dmarc] quarantine = redirect). */
+/* A message that is quarantined at the end gets a transaction of its own, in place of the first ([dmarc] quarantine =
+ * redirect). */
 static bool is_redirected(const struct trial *t, const struct transaction *x)
 {
     struct buffer mailbox = { 0 };
@@ -546,7 +548,7 @@ const struct invariant relaying_invariants[] = {
       .judge = judge_lines, .needs_south = true },
     { .id = "P-6", .name = "transactions at the back end are not more than the clients', and never shared",
       .judge = judge_counts, .needs_north = true, .needs_south = true },
-    { .id = "P-7", .name = "reply codes and enhanced codes agree and are known (the same again for the same input: not judged)",
+    { .id = "P-7", .name = "reply codes and enhanced codes agree and are known",
       .judge = judge_replies, .needs_north = true },
     { .id = "P-8", .name = "a DNS without an answer refuses nothing for good",
       .judge = judge_temporary, .needs_north = true, .needs_log = true },

@@ -20,7 +20,8 @@ void judge_postmaster(const struct trial *, struct tally *); /* P-10 */
  * transaction was opened with SMTPUTF8. `hostname`: our own name in EHLO, "" unknown. */
 const char *line_breach(const struct command *c, bool is_utf8, const char *hostname);
 
-/* Does the table of ORACLE 10 hold this pair? `enhanced` is "" for none; `is_hello`: the reply to EHLO, HELO or the connection. */
+/* Does the table of ORACLE 10 hold this pair? `enhanced` is "" for none; `is_hello`: the reply to EHLO, HELO or the
+ * connection. */
 bool replies_table_holds(int code, const char *enhanced, bool is_hello);
 
 #endif

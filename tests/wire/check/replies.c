@@ -1,8 +1,8 @@
-/* ORACLE 2 and 10, replies: code and enhanced code agree and are in the table, or came from the back end (P-7); a DNS without an
- * answer refuses nothing for good (P-8); the postmaster can be written to (P-10).
+/* ORACLE 2 and 10, replies: code and enhanced code agree and are in the table, or came from the back end (P-7); a DNS
+ * without an answer refuses nothing for good (P-8); the postmaster can be written to (P-10).
  *
- * That the same input is answered the same again (the first half of P-7) is not judged: two clients that send the same seldom have
- * the same DNS and the same moment, and a capture shows neither. */
+ * That the same input is answered the same again (the first half of P-7) is not judged: two clients that send the
+ * same seldom have the same DNS and the same moment, and a capture shows neither. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 
 /* ---- the table of ORACLE 10 ---- */
 
-/* The codes of ORACLE 10, and of README "Reading the log" (marked). Between blanks; "-" is a reply without enhanced code (RFC 2034 4: 3xx have none). */
+/* The codes of ORACLE 10, and of README "Reading the log" (marked). Between blanks; "-" is a reply without enhanced
+ * code (RFC 2034 4: 3xx have none). */
 static const struct {
     int code;
     const char *enhanced;
@@ -106,8 +107,8 @@ static bool codes_hold(const struct codes *c, int code, const char *enhanced)
     return c->n > 0 && bsearch(wanted, c->text, c->n, sizeof *c->text, compare_codes) != NULL;
 }
 
-/* Passed on from the back end: its code (every 2xx becomes 250, but AUTH's 235), its enhanced code or, where it gave none, the
- * general one. An enhanced code that contradicts its reply is dropped on the way. */
+/* Passed on from the back end: its code (every 2xx becomes 250, but AUTH's 235), its enhanced code or, where it gave
+ * none, the general one. An enhanced code that contradicts its reply is dropped on the way. */
 static bool is_passed_on(const struct codes *c, const struct reply *r)
 {
     int code = reply_is(r, 2) ? 250 : r->code;
@@ -217,7 +218,8 @@ static bool is_postmaster(const struct settings *s, const struct address *a)
     return a->domain.n == 0 || (s->is_given && settings_is_local(s, a->domain));
 }
 
-/* x.7.1 and x.7.20 on: what block lists, SPF, DKIM and DMARC refuse with (RFC 7372). Not x.7.0 (TLS required, too many). */
+/* x.7.1 and x.7.20 on: what block lists, SPF, DKIM and DMARC refuse with (RFC 7372). Not x.7.0 (TLS required, too
+ * many). */
 static bool is_about_sender(const struct reply *r)
 {
     return (reply_is(r, 4) || reply_is(r, 5)) && strncmp(r->enhanced + 1, ".7.", 3) == 0 &&
@@ -260,7 +262,8 @@ static bool is_for_postmaster_alone(const struct trial *t, const struct dialogue
     return is_any;
 }
 
-/* A message to the postmaster alone: the log tells which check refused it. 5.7.26 is also said of a From that is missing. */
+/* A message to the postmaster alone: the log tells which check refused it. 5.7.26 is also said of a From that is
+ * missing. */
 static void judge_message(const struct trial *t, const struct session *s, const struct pair *p, struct codes *codes,
                           struct tally *tally)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUOTED_MAX = 200 };
+enum { QUOTED_MAX = 200, NAME_WIDTH = 60 };
 
 const char *wire_name(enum wire_name w)
 {
@@ -66,16 +66,43 @@ void report_octets(struct slice octets, struct buffer *out)
     buffer_free(&quoted);
 }
 
+/* How much of a name goes on one line: up to the last blank that fits. */
+static size_t line_length(const char *name)
+{
+    size_t n = strlen(name);
+
+    if (n <= NAME_WIDTH)
+        return n;
+    for (n = NAME_WIDTH; n > 1 && name[n] != ' ';)
+        n--;
+    return n > 1 ? n : NAME_WIDTH;
+}
+
+/* The rest of a name that did not fit, below its first line. */
+static void put_rest(const char *name, FILE *out)
+{
+    while (*name == ' ')
+        name++;
+    while (*name != '\0') {
+        size_t n = line_length(name);
+        fprintf(out, "%-5s   %.*s\n", "", (int)n, name);
+        for (name += n; *name == ' ';)
+            name++;
+    }
+}
+
 static void put_table(const struct report *r, FILE *out)
 {
-    fprintf(out, "%-5s %-60s %9s %9s %12s\n", "", "", "checked", "violated", "inconclusive");
+    fprintf(out, "%-5s %-*s %9s %9s %12s\n", "", NAME_WIDTH, "", "checked", "violated", "inconclusive");
     for (size_t i = 0; i < r->verdict_n; i++) {
         const struct verdict *v = &r->verdict[i];
-        fprintf(out, "%-5s %-60.60s ", v->invariant->id, v->invariant->name);
+        size_t n = line_length(v->invariant->name);
+        fprintf(out, "%-5s %-*.*s ", v->invariant->id, NAME_WIDTH, (int)n, v->invariant->name);
         if (verdict_is_shown(v))
             fprintf(out, "%9zu %9zu %12zu\n", v->tally.checked, v->tally.violated, v->tally.inconclusive);
         else
             fprintf(out, "%32s\n", "not shown by these captures");
+        put_rest(v->invariant->name + n, out);
     }
     putc('\n', out);
 }

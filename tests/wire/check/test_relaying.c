@@ -31,7 +31,8 @@ static const struct play_row rows[] = {
       HELLO "N> AUTH PLAIN AGEAYg==\nN< 535 5.7.8 no\n" SENDER "N> RCPT TO:<v@other.example>\n" SOUTH
             "S> RCPT TO:<v@other.example>\nS< 250 2.1.5 OK\nN< 250 2.1.5 OK\n" },
     { "a recipient elsewhere, the connection is nobody's", "P-1", UNSURE, INI,
-      "O< 220 b\nO> EHLO mx.local.example\nO< 250 b\nO> MAIL FROM:<a@b.example>\nO< 250 OK\nO> RCPT TO:<v@other.example>\n" },
+      "O< 220 b\nO> EHLO mx.local.example\nO< 250 b\nO> MAIL FROM:<a@b.example>\nO< 250 OK\nO> RCPT "
+      "TO:<v@other.example>\n" },
     { "a client behind a balancer, trusted", "P-1", HELD, INI,
       "N> PROXY TCP4 198.51.100.8 192.0.2.1 4000 25\n" RECIPIENT("v@other.example") },
     { "a client behind a balancer that is not trusted", "P-1", VIOLATED, INI,
@@ -68,11 +69,11 @@ static const struct play_row rows[] = {
     { "RCPT without MAIL opens a connection", "P-3", VIOLATED, INI,
       HELLO "N> RCPT TO:<u@local.example>\n" BACK_END "N< 503 5.5.1 Need MAIL\n" },
     { "a refused recipient at the back end", "P-3", VIOLATED, INI,
-      RECIPIENT("v@local.example")
-      "N> RCPT TO:<w@other.example>\nS> RCPT TO:<w@other.example>\nS< 250 2.1.5 OK\nN< 550 5.7.1 Relaying denied\n" },
+      RECIPIENT("v@local.example") "N> RCPT TO:<w@other.example>\nS> RCPT TO:<w@other.example>\nS< 250 2.1.5 OK\nN< "
+                                   "550 5.7.1 Relaying denied\n" },
     { "the same in another spelling", "P-3", VIOLATED, INI,
-      RECIPIENT("v@local.example")
-      "N> RCPT TO:<\"w\"@OTHER.example.>\nS> RCPT TO:<w@other.example>\nS< 250 2.1.5 OK\nN< 550 5.7.1 Relaying denied\n" },
+      RECIPIENT("v@local.example") "N> RCPT TO:<\"w\"@OTHER.example.>\nS> RCPT TO:<w@other.example>\nS< 250 2.1.5 "
+                                   "OK\nN< 550 5.7.1 Relaying denied\n" },
     { "a refused sender at the back end", "P-3", VIOLATED, INI,
       HELLO "N> MAIL FROM:<evil@sender.example>\nN< 550 5.7.23 no\n" SENDER "N> RCPT TO:<v@local.example>\n" BACK_END
             "S> MAIL FROM:<evil@sender.example>\nS< 250 2.1.0 OK\nS> RCPT TO:<v@local.example>\nS< 250 2.1.5 OK\n"
@@ -86,7 +87,8 @@ static const struct play_row rows[] = {
     { "one for one", "P-6", HELD, INI, ACCEPTED },
     { "one for none", "P-6", VIOLATED, INI, HELLO "N> RCPT TO:<v@local.example>\nN< 503 5.5.1 no\n" SOUTH },
     { "two for one", "P-6", VIOLATED, INI, ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL },
-    { "two for one on two connections", "P-6", VIOLATED, INI, ACCEPTED "R< 220 b\nR> MAIL FROM:<a@sender.example>\nR< 250 OK\n" },
+    { "two for one on two connections", "P-6", VIOLATED, INI,
+      ACCEPTED "R< 220 b\nR> MAIL FROM:<a@sender.example>\nR< 250 OK\n" },
     { "two for one, the second for the quarantine", "P-6", HELD, REDIRECT,
       ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL "S> RCPT TO:<q@local.example>\nS< 250 2.1.5 OK\n" },
     { "two for one, the second not for the quarantine", "P-6", VIOLATED, REDIRECT,

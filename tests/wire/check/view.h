@@ -1,9 +1,9 @@
-/* How the invariants of relaying and framing look at a trial: every connection south with the session it was made for, what of it
- * can be believed, and where an octet was.
+/* How the invariants of relaying and framing look at a trial: every connection south with the session it was made
+ * for, what of it can be believed, and where an octet was.
  *
- * What was seen is there, whatever else is missing: a hole in a capture never excuses a breach in front of it. What was not seen
- * proves nothing: view_cloud() says why, and the caller reports it as unsure once for the connection. TLS without keys is neither:
- * what it hides is not looked at. */
+ * What was seen is there, whatever else is missing: a hole in a capture never excuses a breach in front of it. What
+ * was not seen proves nothing: view_cloud() says why, and the caller reports it as unsure once for the connection.
+ * TLS without keys is neither: what it hides is not looked at. */
 #ifndef WIRE_VIEW_H
 #define WIRE_VIEW_H
 
@@ -26,8 +26,8 @@ const char *view_cloud(const struct dialogue *d);
 /* The end of a judgement on one connection: unsure() when there is a cloud over it. */
 void view_close(struct tally *t, const struct dialogue *d);
 
-/* The client's own address: of the PROXY header in front when there is one, else of the connection. False: the header says
- * nothing about it. */
+/* The client's own address: of the PROXY header in front when there is one, else of the connection. False: the header
+ * says nothing about it. */
 bool view_client(const struct dialogue *north, struct endpoint *client);
 
 /* The place of `n` octets from `offset` of what lies at `whole` in the stream of `side`. */
@@ -36,21 +36,22 @@ struct place view_place(const struct dialogue *d, enum side side, const struct p
 /* A reply that refuses for reasons of its own: 5xx, or 4xx with x.7.z. Trouble (4.3, 4.4, 4.5) and 421 are none. */
 bool view_is_verdict(const struct reply *r);
 
-/* Is this positive code one that answers this verb (RFC 5321 4.3.2, 4954, 3030, 3207)? Every 4xx and 5xx answers any. */
+/* Does this code answer this verb (RFC 5321 4.3.2, 4954, 3030, 3207)? Every 4xx and 5xx answers any. */
 bool view_answers(enum verb v, int code);
 
 /* The value of a parameter of MAIL or RCPT ("SIZE", "BODY"); .p NULL when it is not there. */
 struct slice view_parameter(const struct address *a, const char *keyword);
 
-/* "user@example.org" in one form for all its spellings: no quotes, no route, no trailing dot, the domain in lower case. */
+/* "user@example.org" in one form for all its spellings: no quotes, no route, no trailing dot, the domain in lower
+ * case. */
 void view_mailbox(const struct address *a, struct buffer *out);
 
-/* A dialogue's message has the first octet of a bare CR, bare LF or NUL here; s.n when there is none. `is_ended`: nothing follows, so
- * that a CR at the end is bare. */
+/* A dialogue's message has the first octet of a bare CR, bare LF or NUL here; s.n when there is none. `is_ended`:
+ * nothing follows, so that a CR at the end is bare. */
 size_t view_bare(struct slice s, bool is_ended);
 
-/* The length of the block of fields in front that a gateway may have put there: Received, Authentication-Results, Received-SPF, ARC-*,
- * X-Postern-* (ORACLE 0), with their folded lines. */
+/* The length of the block of fields in front that a gateway may have put there: Received, Authentication-Results,
+ * Received-SPF, ARC-*, X-Postern-* (ORACLE 0), with their folded lines. */
 size_t view_block(struct slice body);
 
 #endif

@@ -205,6 +205,18 @@ static bool is_possible(const struct invariant *i, const struct trial *t)
            (!i->needs_config || t->settings.is_given);
 }
 
+/* A story is told in the order in which it happened; what has no time comes last. There are few events, mostly in order. */
+static void sort_story(struct violation *v)
+{
+    for (size_t i = 1; i < v->evidence_n; i++) {
+        struct evidence e = v->evidence[i];
+        size_t k = i;
+        for (; k > 0 && e.time != 0 && (v->evidence[k - 1].time > e.time || v->evidence[k - 1].time == 0); k--)
+            v->evidence[k] = v->evidence[k - 1];
+        v->evidence[k] = e;
+    }
+}
+
 static void judge(struct report *r, const char *only)
 {
     for (size_t f = 0; f < FAMILIES; f++) {
@@ -216,6 +228,8 @@ static void judge(struct report *r, const char *only)
             *v = (struct verdict){ .invariant = i };
             if (is_possible(i, r->trial))
                 i->judge(r->trial, &v->tally);
+            for (size_t k = 0; k < v->tally.violation_n; k++)
+                sort_story(&v->tally.violation[k]);
         }
     }
 }
