@@ -1,7 +1,7 @@
 /* wirereplay: plays the clients of recorded SMTP sessions against a gateway.
  *
- * Finds the sessions of a capture, makes a script of each (replay_script.c), plays it (replay_play.c) and tells what became of it:
- * a line for each session, or JSON. */
+ * Finds the sessions of a capture, makes a script of each (replay_script.c), plays it (replay_play.c) and tells
+ * what became of it: a line for each session, or JSON. */
 #include "replay.h"
 
 #include <errno.h>
