@@ -3,6 +3,5 @@
 
 #define PENDING(name) __attribute__((weak)) const struct invariant name[] = { { .id = NULL } }
 
-PENDING(encryption_invariants);
 PENDING(logging_invariants);
 PENDING(question_invariants);
