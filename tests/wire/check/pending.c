@@ -3,5 +3,4 @@
 
 #define PENDING(name) __attribute__((weak)) const struct invariant name[] = { { .id = NULL } }
 
-PENDING(encryption_invariants);
 PENDING(question_invariants);
