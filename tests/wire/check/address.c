@@ -1,7 +1,7 @@
 /* The paths of MAIL and RCPT by the oracle's own rule (ORACLE P-1, P-2, RFC 5321 4.1.2).
  *
- * Two readings of one path: the parts are found as the most careless mail server would find them (the last @ that is not quoted
- * cuts the domain off), and is_valid says whether the strict grammar has such a path at all. */
+ * Two readings of one path: the parts are found as the most careless mail server would find them (the last @ that is
+ * not quoted cuts the domain off), and is_valid says whether the strict grammar has such a path at all. */
 #include "dialogue.h"
 
 #include <arpa/inet.h>
@@ -201,8 +201,8 @@ static bool is_route(struct slice route)
 
 /* ---- where the parts are ---- */
 
-/* Calls of this walk over octets outside of quotes: is octet `*at` one? Goes behind it. A quote that never ends quotes nothing:
- * a server that is blind for it sees what is behind. */
+/* Calls of this walk over octets outside of quotes: is octet `*at` one? Goes behind it. A quote that never ends
+ * quotes nothing: a server that is blind for it sees what is behind. */
 static bool step(struct slice s, size_t *at, bool *is_quoted)
 {
     bool was_quoted = *is_quoted;

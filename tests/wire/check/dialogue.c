@@ -1,5 +1,5 @@
-/* Reads a connection as an SMTP conversation: see dialogue.h. This file decides where SMTP begins (behind a PROXY header, in TLS),
- * and what a reply means for how the client's next octets are read. */
+/* Reads a connection as an SMTP conversation: see dialogue.h. This file decides where SMTP begins (behind a PROXY
+ * header, in TLS), and what a reply means for how the client's next octets are read. */
 #include "dialogue.h"
 
 #include <stdlib.h>
@@ -32,8 +32,8 @@ struct slice rest_of(const struct reading *r, enum side side)
     return slice_part(all, r->at[side], all.n);
 }
 
-/* The frame with which all octets up to `to` were there. That is the last octet's own unless segments overtook each other. Calls
- * come with places that never go back, so that all of them together walk the spans once. */
+/* The frame with which all octets up to `to` were there. That is the last octet's own unless segments overtook each
+ * other. Calls come with places that never go back, so that all of them together walk the spans once. */
 static const struct span *complete(struct reading *r, enum side side, size_t to)
 {
     const struct stream *s = r->stream[side];
@@ -91,7 +91,8 @@ static bool announces_chunking(const struct dialogue *d)
     return false;
 }
 
-/* RFC 3030 3: the octets follow whatever the answer is. But a server that neither offers BDAT nor knows it reads on in commands. */
+/* RFC 3030 3: the octets follow whatever the answer is. But a server that neither offers BDAT nor knows it reads on
+ * in commands. */
 static bool has_payload(struct reading *r)
 {
     const struct reply *reply = r->is_over ? NULL : peek_reply(r);
@@ -256,7 +257,8 @@ static bool enter_tls(struct reading *r, const struct keylog *keys)
     return true;
 }
 
-/* Octets of the client that came before the server's go-ahead and are no TLS: injected commands (CVE-2011-0411 and its like). */
+/* Octets of the client that came before the server's go-ahead and are no TLS: injected commands (CVE-2011-0411 and
+ * its like). */
 static void skip_injected(struct reading *r)
 {
     const struct place *go = &r->d->command[r->d->starttls].reply->place;

@@ -1,8 +1,9 @@
 /* A captured connection as an SMTP conversation: commands, the reply to each, transactions, messages.
  *
- * A reader of its own, sharing no code with proxy/: only CRLF ends a line, only CRLF "." CRLF ends DATA, BDAT counts octets
- * (RFC 5321, 3030). The i-th reply answers the i-th command; what the server's replies decide (354, 220 to STARTTLS) decides how
- * the client's octets are read. Text that nobody asked for, and commands without an answer, are kept as such. */
+ * A reader of its own, sharing no code with proxy/: only CRLF ends a line, only CRLF "." CRLF ends DATA, BDAT counts
+ * octets (RFC 5321, 3030). The i-th reply answers the i-th command; what the server's replies decide (354, 220 to
+ * STARTTLS) decides how the client's octets are read. Text that nobody asked for, and commands without an answer,
+ * are kept as such. */
 #ifndef WIRE_DIALOGUE_H
 #define WIRE_DIALOGUE_H
 
@@ -34,8 +35,8 @@ enum verb {
     VERBS
 };
 
-/* Where octets were: frames and times of the first of them, and of when all of them up to the last were there. (Those are the last
- * octet's own, unless segments overtook each other.) */
+/* Where octets were: frames and times of the first of them, and of when all of them up to the last were there.
+ * (Those are the last octet's own, unless segments overtook each other.) */
 struct place {
     uint32_t first_frame, last_frame;
     int64_t first_time, last_time;
@@ -49,9 +50,9 @@ struct reply {
     struct slice octets; /* all lines with their CRLFs, as sent */
     unsigned lines;
     bool is_early; /* it began before what it answers was there to its end (X15, X16); or that never was */
-    const char
-        *malformed; /* what is wrong with it by ORACLE F-7 and F-8, NULL nothing. With a code: an octet in the text
-                            * that is not printable US-ASCII, which readers may take or leave */
+    /* What is wrong with it by ORACLE F-7 and F-8, NULL nothing. With a code: an octet in the text that is not
+     * printable US-ASCII, which readers may take or leave. */
+    const char *malformed;
     struct place place;
 };
 
@@ -68,7 +69,8 @@ struct command {
     size_t payload_n;          /* BDAT: how many came */
 };
 
-/* A path as the oracle reads it itself (ORACLE P-1): the octets between the angle brackets, and the domain by its own rule. */
+/* A path as the oracle reads it itself (ORACLE P-1): the octets between the angle brackets, and the domain by its
+ * own rule. */
 struct address {
     struct slice path;       /* as sent, without the brackets */
     struct slice local;      /* before the last @ that is not quoted; all of it when there is none */
@@ -82,9 +84,9 @@ struct address {
 struct message {
     struct place place; /* from the first octet behind 354 (or of the first BDAT payload) to the last */
     struct slice raw;   /* as on the wire: dot-stuffed, without the final "." CRLF; for BDAT the payload in one piece */
-    struct buffer
-        body; /* less dot-stuffing, up to and with the CRLF before the final dot; BDAT: the payload. It may point into
-                         * the connection's stream (size 0): read it with buffer_slice(), never write to it */
+    /* Less dot-stuffing, up to and with the CRLF before the final dot; BDAT: the payload. It may point into the
+     * connection's stream (size 0): read it with buffer_slice(), never write to it. */
+    struct buffer body;
     bool by_bdat;
     bool is_ended;    /* CRLF.CRLF came, or BDAT LAST with all its octets */
     struct place end; /* of the five octets of the end (of the last payload octet for BDAT, of the command of BDAT 0) */
@@ -137,8 +139,7 @@ struct dialogue {
 
 /* What the caller knows of the wire. */
 struct dialogue_hints {
-    bool
-        is_implicit_tls; /* TLS from the first octet (found out by itself, too, from a ClientHello before any greeting) */
+    bool is_implicit_tls; /* TLS from the first octet (a ClientHello before any greeting tells it, too) */
     bool may_have_proxy_header;
     const struct keylog *keys; /* NULL: none */
 };
@@ -147,7 +148,8 @@ void dialogue_read(struct dialogue *d, const struct connection *c, const struct 
 void dialogue_free(struct dialogue *d);
 
 const char *verb_name(enum verb v);
-/* The line as it may be shown to people: of AUTH only the mechanism, of its further lines nothing. Static or the line's memory. */
+/* The line as it may be shown to people: of AUTH only the mechanism, of its further lines nothing. Static or the
+ * line's memory. */
 struct slice command_shown(const struct command *c);
 /* "MAIL FROM:" and "RCPT TO:" arguments. False when it is no path at all (is_valid is then false, too). */
 bool address_read(struct address *a, struct slice argument);

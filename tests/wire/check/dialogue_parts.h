@@ -24,11 +24,12 @@ struct reading {
     size_t open;        /* index of the transaction that is open, SIZE_MAX */
 };
 
-/* The place of the next CRLF at or after `from`; s.n for none. (slice_find() would do, but under the address sanitizer memmem()
- * looks at the whole rest each time.) */
+/* The place of the next CRLF at or after `from`; s.n for none. (slice_find() would do, but under the address
+ * sanitizer memmem() looks at the whole rest each time.) */
 size_t find_crlf(struct slice s, size_t from);
 struct slice rest_of(const struct reading *r, enum side side);
-/* Octets [from, to) of the stream that is being read; `to` must never go back. An empty part has the place of the octet before. */
+/* Octets [from, to) of the stream that is being read; `to` must never go back. An empty part has the place of the
+ * octet before. */
 struct place place_of(struct reading *r, enum side side, size_t from, size_t to);
 void place_join(struct place *to, const struct place *more);
 
@@ -57,7 +58,8 @@ size_t take_command(struct reading *r);
 
 /* ---- dialogue_data.c ---- */
 
-/* Reads a message behind 354, with the reply to its end. `m` may be of no transaction: it is then freed by the caller. */
+/* Reads a message behind 354, with the reply to its end. `m` may be of no transaction: it is then freed by the
+ * caller. */
 void take_data(struct reading *r, struct message *m);
 /* The size of a BDAT command; false: RFC 3030 2 has no such line, and no payload follows. */
 bool bdat_read(const struct command *c, uint64_t *size, bool *is_last);

@@ -1,5 +1,5 @@
-/* Transactions, the unit of account (ORACLE 0): from a MAIL that was answered 250 to the reply to the end of its message, or to
- * what dropped it. */
+/* Transactions, the unit of account (ORACLE 0): from a MAIL that was answered 250 to the reply to the end of its
+ * message, or to what dropped it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +77,8 @@ static void add_recipient(struct transaction *t, size_t i, const struct command 
     address_read(&t->to[t->rcpt_n++], c->argument);
 }
 
-/* What a command that was not refused makes of a transaction. A command that was never answered may have had its effect. */
+/* What a command that was not refused makes of a transaction. A command that was never answered may have had its
+ * effect. */
 static enum transaction_end end_by(const struct command *c)
 {
     bool is_done = c->reply == NULL || reply_is(c->reply, 2);

@@ -16,7 +16,8 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
 }
 
-/* The code point at `*at`, which goes behind it. Over-long forms and the like come out as other labels, which match nothing. */
+/* The code point at `*at`, which goes behind it. Over-long forms and the like come out as other labels, which match
+ * nothing. */
 static bool next_code_point(struct slice s, size_t *at, uint32_t *out)
 {
     uint8_t first = s.p[(*at)++];

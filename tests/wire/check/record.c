@@ -1,8 +1,8 @@
 /* Postern's log, read back.
  *
- * A value is undone in two steps: first what logfmt and JSON do to a text (\" and \\, in JSON \u and its like), then what Postern
- * does to octets that are not printable, \xNN. It prints the backslash itself as \x5c, so the way back is unique. What a line's
- * octets were before that is in record.text, by which L-2 is judged. */
+ * A value is undone in two steps: first what logfmt and JSON do to a text (\" and \\, in JSON \u and its like), then
+ * what Postern does to octets that are not printable, \xNN. It prints the backslash itself as \x5c, so the way back
+ * is unique. What a line's octets were before that is in record.text, by which L-2 is judged. */
 #include "record.h"
 
 #include <errno.h>
@@ -108,7 +108,8 @@ static void add_utf8(struct buffer *to, long c)
     add_octet(to, 0x80 | (c & 0x3F));
 }
 
-/* JSON's \uXXXX, two of them for what is beyond the first plane (RFC 8259 7). `s` is behind the u; the octets used, 0: none. */
+/* JSON's \uXXXX, two of them for what is beyond the first plane (RFC 8259 7). `s` is behind the u; the octets used,
+ * 0: none. */
 static size_t add_unicode(struct buffer *to, struct slice s)
 {
     long high = hex_number(s, 4), low = -1;
@@ -160,8 +161,8 @@ static size_t undo_octets(uint8_t *p, size_t n)
     return kept;
 }
 
-/* A text between quotes, without them; the opening one has been read. The memory was made large enough for all values at the
- * start, so that it does not move. */
+/* A text between quotes, without them; the opening one has been read. The memory was made large enough for all
+ * values at the start, so that it does not move. */
 static bool take_quoted(struct reading *r, struct slice *value)
 {
     struct buffer *memory = &r->records->memory;

@@ -1,5 +1,5 @@
-/* Reads postern.ini for the oracle: inih finds keys and values, the rows below say which of them it needs and their documented
- * defaults (postern.ini.5). Keys that nobody here needs are kept as text. */
+/* Reads postern.ini for the oracle: inih finds keys and values, the rows below say which of them it needs and their
+ * documented defaults (postern.ini.5). Keys that nobody here needs are kept as text. */
 #include "settings.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,6 @@
-/* What the oracle needs to know of the gateway's postern.ini. A reader of its own on inih: the oracle must not believe what
- * the product made of its file. Without a file the product's documented defaults hold, and what needs more is not judged. */
+/* What the oracle needs to know of the gateway's postern.ini. A reader of its own on inih: the oracle must not
+ * believe what the product made of its file. Without a file the product's documented defaults hold, and what needs
+ * more is not judged. */
 #ifndef WIRE_SETTINGS_H
 #define WIRE_SETTINGS_H
 

@@ -1,4 +1,5 @@
-/* Paths in MAIL and RCPT, as the oracle reads them: the parts by the last @ that is not quoted, and whether RFC 5321 has such a path. */
+/* Paths in MAIL and RCPT, as the oracle reads them: the parts by the last @ that is not quoted, and whether RFC 5321
+ * has such a path. */
 #include "dialogue.h"
 #include "test.h"
 

@@ -2,7 +2,8 @@
  *
  *     220; EHLO 250, MAIL 250, RCPT 250 550, DATA 354, QUIT 221; <a@x> to <b@y>: 12 octets, 250 (message)
  *
- * greeting; commands with their replies ("-" none, "!" early, "~" a line without end); transactions; what answers nothing. */
+ * greeting; commands with their replies ("-" none, "!" early, "~" a line without end); transactions; what answers
+ * nothing. */
 #include "dialogue.h"
 
 #include <stdlib.h>
@@ -30,7 +31,8 @@ static void add_plain(struct stream *plain, const struct stream *s, size_t at, s
     buffer_add(&plain->octets, s->octets.p + at + 5, n - 5);
 }
 
-/* Stands in for tls.c, which the linker then leaves out: what the dialogue does with TLS is tested here, not how that is read. */
+/* Stands in for tls.c, which the linker then leaves out: what the dialogue does with TLS is tested here, not how
+ * that is read. */
 void tls_read(struct tls_session *t, const struct connection *c, const size_t start[2], const struct keylog *keys)
 {
     (void)keys;
@@ -277,6 +279,10 @@ static void counts_octets_of_bdat(void)
           { S("220 mx"), C("EHLO c"), S("250-mx\r\n250-Chunking\r\n250 DSN"), C_RAW("BDAT 6\r\nQUIT\r\n"),
             S("500 long") },
           "220; EHLO 250, BDAT 500 of 6" },
+        { "a chunk that ends within a CRLF",
+          { ENVELOPE, C_RAW("BDAT 1 LAST\r\n\r\nNOOP\r\nQUIT\r\n"), S("250 ok\r\n500 what?\r\n221 bye") },
+          "220; EHLO 250, MAIL 250, RCPT 250, BDAT 250 of 1, ? 500, QUIT 221; <a@x> to <b@y> 250: \"\\r\" 250 "
+          "(message)" },
         { "octets are missing",
           { ENVELOPE, C_RAW("BDAT 10 LAST\r\nabc"), C_CLOSE },
           "220; EHLO 250, MAIL 250, RCPT 250, BDAT - of 3; <a@x> to <b@y> 250: \"abc\"... - (close)" },
@@ -488,7 +494,7 @@ static void finish(struct weave *w, struct dialogue *d)
     weave_free(w);
 }
 
-/* ORACLE F-7: 512 octets to a line, 100 lines; F-8: 64 KiB in all. */
+/* ORACLE F-7, F-8: 512 octets to a line, 100 lines. */
 static void bounds_replies(void)
 {
     static const struct {
@@ -659,7 +665,8 @@ static void waits_for_segments_that_were_overtaken(void)
     finish(&w, &d);
 }
 
-/* Octets changed, put in and cut off at random: nothing overruns (the sanitizers look on), and each octet is read once at most. */
+/* Octets changed, put in and cut off at random: nothing overruns (the sanitizers look on), and each octet is read
+ * once at most. */
 static void survives_mutants(void)
 {
     static const struct turn seeds[][TURNS] = {

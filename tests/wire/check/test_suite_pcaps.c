@@ -1,5 +1,6 @@
-/* Captures of real SMTP sessions (shared/suites/pcap), read from the wire to the dialogue, and held against their turns as somebody
- * else's program decoded them (streams/NAME.N.json): the same octets, the same dialogue, the same commands. */
+/* Captures of real SMTP sessions (shared/suites/pcap), read from the wire to the dialogue, and held against their
+ * turns as somebody else's program decoded them (streams/NAME.N.json): the same octets, the same dialogue, the same
+ * commands. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
