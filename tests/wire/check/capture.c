@@ -1,9 +1,10 @@
 /* Reads a capture file down to its TCP and UDP payloads, layer by layer: link, IP, transport. See capture.h.
  *
- * Each layer gets the slice that the capture holds and the length that the wire had, and hands the rest on. Checksums are not
- * verified: with offloading the sender's card fills them in after the capture has seen the packet, so that half of all good
- * captures are full of wrong ones. What is shorter than its own header says is cut by the snap length, what contradicts itself
- * is strange; both are counted and leave a hole in their stream, which flow.c finds. */
+ * Each layer gets the slice that the capture holds and the length that the wire had, and hands the rest on.
+ * Checksums are not verified: with offloading the sender's card fills them in after the capture has seen the
+ * packet, so that half of all good captures are full of wrong ones. What is shorter than its own header says is cut
+ * by the snap length, what contradicts itself is strange; both are counted and leave a hole in their stream, which
+ * flow.c finds. */
 #include "capture.h"
 
 #include <arpa/inet.h>
@@ -111,8 +112,9 @@ static void read_transport(struct capture *c, struct packet *packet, uint8_t pro
 
 /* --- IP --- */
 
-/* The packet by its own length: Ethernet pads short frames (60 octets), and the padding is nobody's payload. A length of 0 is
- * what Linux writes when it hands a packet of more than 64 kB to the card (BIG TCP): the frame has it all. */
+/* The packet by its own length: Ethernet pads short frames (60 octets), and the padding is nobody's payload. A
+ * length of 0 is what Linux writes when it hands a packet of more than 64 kB to the card (BIG TCP): the frame has
+ * it all. */
 static bool cut_padding(struct capture *c, struct part *p, size_t length, bool is_unknown)
 {
     if (is_unknown)
@@ -247,8 +249,8 @@ static void read_link_typed(struct capture *c, struct packet *packet, struct par
         read_typed(c, packet, get16(p.held.p + type_at), part_after(p, size));
 }
 
-/* BSD's loopback says the address family, in the byte order of the machine (NULL) or the network's (LOOP), with the numbers of
- * its system for IPv6. */
+/* BSD's loopback says the address family, in the byte order of the machine (NULL) or the network's (LOOP), with the
+ * numbers of its system for IPv6. */
 static void read_loopback(struct capture *c, struct packet *packet, struct part p)
 {
     if (!has_header(c, p, 4))

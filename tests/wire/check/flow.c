@@ -1,15 +1,16 @@
 /* Puts TCP connections together. See flow.h.
  *
  * In three passes, none of which a hostile capture can make slow:
- * 1. Each packet finds its connection in a hash table (keyed by chance, so that nobody can write a capture that fills one
- *    bucket). Sequence numbers become offsets into what that side sent; SYN, FIN, RST and the highest ACK are noted.
- * 2. The segments of a side, sorted by offset, are swept from the left: each octet belongs to the segment that came first in
- *    the file. The sweep ends at the first octet that no segment has: O(n log n), whatever overlaps.
+ * 1. Each packet finds its connection in a hash table (keyed by chance, so that nobody can write a capture that
+ *    fills one bucket). Sequence numbers become offsets into what that side sent; SYN, FIN, RST and the highest ACK
+ *    are noted.
+ * 2. The segments of a side, sorted by offset, are swept from the left: each octet belongs to the segment that came
+ *    first in the file. The sweep ends at the first octet that no segment has: O(n log n), whatever overlaps.
  * 3. Each segment is compared with the stream: a retransmission must say the same. O(octets captured).
  *
- * What a real host would have taken from overlapping segments depends on the host; so the oracle does not choose, it doubts.
- * TCP checksums are not looked at (capture.c says why): a damaged segment that the receiver dropped looks like one with other
- * octets than its retransmission, and that is doubt, too. */
+ * What a real host would have taken from overlapping segments depends on the host; so the oracle does not choose,
+ * it doubts. TCP checksums are not looked at (capture.c says why): a damaged segment that the receiver dropped
+ * looks like one with other octets than its retransmission, and that is doubt, too. */
 #include "flow.h"
 
 #include <stdlib.h>
@@ -189,8 +190,8 @@ static enum side side_of(const struct connection *c, const struct packet *p)
     return endpoint_equal(&c->end[CLIENT], &p->from) ? CLIENT : SERVER;
 }
 
-/* Whether this SYN opens another connection than the one that has its 4-tuple. The same SYN once more does not, and neither
- * does a SYN-ACK that answers the SYN we have. */
+/* Whether this SYN opens another connection than the one that has its 4-tuple. The same SYN once more does not, and
+ * neither does a SYN-ACK that answers the SYN we have. */
 static bool opens_another(struct assembly *a, const struct packet *p)
 {
     const struct half *h = &a->half[side_of(&a->c, p)], *other = &a->half[!side_of(&a->c, p)];
@@ -231,7 +232,8 @@ static struct assembly *connection_of(struct table *t, const struct packet *p, u
     return opens_another(old, p) ? replace(t, (size_t)found, p) : old;
 }
 
-/* The offset of a sequence number: of all that it may mean, the one nearest to the highest octet seen (they wrap at 2^32). */
+/* The offset of a sequence number: of all that it may mean, the one nearest to the highest octet seen (they wrap at
+ * 2^32). */
 static int64_t offset_of(const struct half *h, uint32_t seq)
 {
     return h->highest + (int32_t)(seq - (h->base + (uint32_t)h->highest));
@@ -247,9 +249,10 @@ static void set_base(struct half *h, uint32_t seq)
 static void note_syn(struct assembly *a, enum side side, const struct packet *p)
 {
     struct half *h = &a->half[side];
-    bool is_guess = !h->has_syn && h->segment_n == 0;
+    bool is_open =
+        h->segment_n == 0 && !h->has_fin && h->acked <= 0; /* another SYN-ACK may replace the one that was lost */
 
-    if (!h->has_base || (is_guess && h->base != p->seq + 1))
+    if (!h->has_base || (is_open && h->base != p->seq + 1))
         set_base(h, p->seq + 1);
     if (h->base != p->seq + 1) {
         doubt(&a->c, DOUBT_SYN, side);

@@ -1,8 +1,8 @@
 /* Playing the client of a recorded SMTP session again: what wirereplay is made of.
  *
- * A script is what the recorded client sent, cut where its segments began, and what it knew when it sent each. Playing waits for
- * as many replies as the client had then. It reads SMTP by itself: commands, DATA, BDAT, AUTH lines, as the recorded replies
- * decide (a DATA that was answered 354 is followed by a message). */
+ * A script is what the recorded client sent, cut where its segments began, and what it knew when it sent each.
+ * Playing waits for as many replies as the client had then. It reads SMTP by itself: commands, DATA, BDAT, AUTH
+ * lines, as the recorded replies decide (a DATA that was answered 354 is followed by a message). */
 #ifndef WIRE_REPLAY_H
 #define WIRE_REPLAY_H
 
@@ -56,13 +56,15 @@ struct mapping {
 void script_make(struct script *s, const struct stream stream[2], bool has_greeting, const struct mapping *mapping);
 void script_free(struct script *s);
 
-/* The message that this item ends (ends_message): without dot-stuffing, with line ends as recorded; BDAT: all its chunks. */
+/* The message that this item ends (ends_message): without dot-stuffing, with line ends as recorded; BDAT: all its
+ * chunks. */
 void script_message(struct buffer *message, const struct script *s, size_t item);
 
 /* Why a connection cannot be played, in a few words; NULL: it can. */
 const char *script_why_not(const struct connection *c);
 
-/* The next reply in `s` from `*at` on, which moves behind it: its code, 0 for one that is malformed, -1 when it is not complete. */
+/* The next reply in `s` from `*at` on, which moves behind it: its code, 0 for one that is malformed, -1 when it is
+ * not complete. */
 int reply_next(struct slice s, size_t *at);
 
 /* --- The wire to the gateway: a socket, later TLS on it --- */
@@ -116,8 +118,8 @@ struct played {
     const char *stopped; /* why it ended early; NULL: played to its end. May point into the wire's text */
 };
 
-/* Plays the script; behind a STARTTLS the wire has TLS then, for a script that goes on there, or script_quit(). False when it
- * ended early: played->stopped says why. */
+/* Plays the script; behind a STARTTLS the wire has TLS then, for a script that goes on there, or script_quit().
+ * False when it ended early: played->stopped says why. */
 bool script_play(struct played *played, const struct script *s, struct wire *w, const struct play_options *options);
 /* Says QUIT, which is not in the script. */
 void script_quit(struct played *played, const struct script *s, struct wire *w, const struct play_options *options);

@@ -1,8 +1,9 @@
 /* Plays a script against a gateway, turn by turn. See replay.h.
  *
- * The gateway may answer otherwise than the recorded server did; the client goes on as if it did not look, except where that
- * would say something else than what was recorded: no message behind a DATA that was refused, no secrets behind a refused AUTH,
- * and no commands into a message or a handshake that the gateway expects and the recording does not have. */
+ * The gateway may answer otherwise than the recorded server did; the client goes on as if it did not look, except
+ * where that would say something else than what was recorded: no message behind a DATA that was refused, no secrets
+ * behind a refused AUTH, and no commands into a message or a handshake that the gateway expects and the recording
+ * does not have. */
 #include "replay.h"
 
 #include <stdio.h>
@@ -232,7 +233,8 @@ static size_t next_cut(const struct player *p, size_t *cut)
     return i < s->cut_n ? s->cut[i].at : s->octets.n;
 }
 
-/* The octets of a STARTTLS are not sent when TLS is not wanted: there the recording ends for us, with a QUIT of ours. */
+/* The octets of a STARTTLS are not sent when TLS is not wanted: there the recording ends for us, with a QUIT of
+ * ours. */
 static bool is_left_at_starttls(const struct player *p)
 {
     return p->script->has_starttls && !p->options->use_tls;

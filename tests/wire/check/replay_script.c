@@ -34,8 +34,8 @@ int reply_next(struct slice s, size_t *at)
     }
 }
 
-/* Recorded replies: their codes, and the frames with which they could be read (a segment that came late holds up what is behind
- * it), so that the frames ascend. */
+/* Recorded replies: their codes, and the frames with which they could be read (a segment that came late holds up
+ * what is behind it), so that the frames ascend. */
 struct replies {
     struct recorded {
         int code;
@@ -261,7 +261,8 @@ static void find_edits(struct edits *edits, const struct script *s, struct slice
     }
 }
 
-/* Where an octet of the recording is in the script. One within an edit stays as far behind its start as its text goes. */
+/* Where an octet of the recording is in the script. One within an edit stays as far behind its start as its text
+ * goes. */
 static size_t moved(const struct edits *edits, size_t at)
 {
     size_t low = 0, high = edits->n; /* the edits before `low` begin before `at` */

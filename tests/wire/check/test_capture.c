@@ -1,6 +1,8 @@
-/* Capture files, written here octet by octet: link types, IP headers, lengths that lie, and mutants of real captures. */
+/* Capture files, written here octet by octet: link types, IP headers, lengths that lie, and mutants of real
+ * captures. */
 #include "capture.h"
 #include "flow.h"
+#include "replay.h"
 
 #include "test.h"
 
@@ -375,7 +377,24 @@ static void keeps_nanoseconds(void)
     unlink(temporary());
 }
 
-/* Runs capture_read() and flows_read() in a child, as they may end the program. Returns its wait status. */
+/* What wirereplay would make of these connections. */
+static void make_scripts(const struct flows *f)
+{
+    static const struct mapping mapping = { "helo.example", "local.example", NULL };
+
+    for (size_t i = 0; i < f->n; i++) {
+        struct script script;
+        struct buffer message = { 0 };
+        script_make(&script, f->connection[i].stream, true, &mapping);
+        for (size_t k = 0; k < script.item_n; k++)
+            if (script.item[k].ends_message)
+                script_message(&message, &script, k);
+        buffer_free(&message);
+        script_free(&script);
+    }
+}
+
+/* Reads a capture in a child, as that may end the program. Returns its wait status. */
 static int status_of_reading(const char *path, bool may_end_early)
 {
     int status = 0;
@@ -388,6 +407,7 @@ static int status_of_reading(const char *path, bool may_end_early)
             _exit(99);
         capture_read(&c, path, may_end_early);
         flows_read(&f, &c, 0);
+        make_scripts(&f);
         flows_free(&f);
         capture_free(&c);
         _exit(0); /* no look for leaks a thousand times over */
@@ -572,8 +592,8 @@ static void survives_mutants(void)
     unlink(temporary());
 }
 
-/* Real captures. Complete streams were compared with tshark's (follow,tcp,raw) octet by octet when these numbers were written
- * down; where a stream has a hole, tshark goes on behind it and we do not. */
+/* Real captures. Complete streams were compared with tshark's (follow,tcp,raw) octet by octet when these numbers
+ * were written down; where a stream has a hole, tshark goes on behind it and we do not. */
 static void reads_real_captures(void)
 {
     static const struct {

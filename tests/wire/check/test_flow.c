@@ -128,6 +128,7 @@ static void reads_a_whole_connection(void)
 /* What the client sends behind the handshake, and what becomes of it. Data frames are 4, 5, ... */
 static void judges_segments(void)
 {
+    /* clang-format off */
     static const struct {
         const char *name;
         struct {
@@ -139,121 +140,45 @@ static void judges_segments(void)
         const char *octets, *spans, *doubt;
         bool has_hole, is_ended;
     } rows[] = {
-        { "retransmission",
-          { { 1, "abc", 0 }, { 1, "abc", 0 }, { 4, "d", 0 } },
-          0,
-          "abcd",
-          "0:4 3:6",
-          "none",
-          false,
+        { "retransmission", { { 1, "abc", 0 }, { 1, "abc", 0 }, { 4, "d", 0 } }, 0, "abcd", "0:4 3:6", "none", false,
           false },
-        { "longer retransmission",
-          { { 1, "abc", 0 }, { 1, "abcde", 0 } },
-          0,
-          "abcde",
-          "0:4 3:5",
-          "none",
-          false,
+        { "longer retransmission", { { 1, "abc", 0 }, { 1, "abcde", 0 } }, 0, "abcde", "0:4 3:5", "none", false,
           false },
         { "out of order", { { 4, "def", 0 }, { 1, "abc", 0 } }, 0, "abcdef", "0:5 3:4", "none", false, false },
-        { "the first wins", { { 3, "cd", 0 }, { 1, "abcdef", 0 } }, 0, "abcdef", "0:5 2:4 4:5", "none", false, false },
+        { "the first wins", { { 3, "cd", 0 }, { 1, "abcdef", 0 } }, 0, "abcdef", "0:5 2:4 4:5", "none", false,
+          false },
         { "the first stays", { { 1, "abcdef", 0 }, { 3, "cd", 0 } }, 0, "abcdef", "0:4", "none", false, false },
-        { "other octets",
-          { { 1, "abc", 0 }, { 1, "abX", 0 } },
-          0,
-          "abc",
-          "0:4",
-          "the client repeated a segment with other octets in it",
-          false,
-          false },
-        { "other octets, overlapping",
-          { { 4, "def", 0 }, { 1, "abcX", 0 } },
-          0,
-          "abcdef",
-          "0:5 3:4",
-          "the client repeated a segment with other octets in it",
-          false,
-          false },
-        { "hole",
-          { { 1, "abc", 0 }, { 5, "e", 0 } },
-          0,
-          "abc",
-          "0:4",
-          "octets of the client are missing",
-          true,
+        { "other octets", { { 1, "abc", 0 }, { 1, "abX", 0 } }, 0, "abc", "0:4",
+          "the client repeated a segment with other octets in it", false, false },
+        { "other octets, overlapping", { { 4, "def", 0 }, { 1, "abcX", 0 } }, 0, "abcdef", "0:5 3:4",
+          "the client repeated a segment with other octets in it", false, false },
+        { "hole", { { 1, "abc", 0 }, { 5, "e", 0 } }, 0, "abc", "0:4", "octets of the client are missing", true,
           false },
         { "hole in front", { { 2, "bc", 0 } }, 0, "", "", "octets of the client are missing", true, false },
-        { "hole before FIN",
-          { { 1, "abc", 0 }, { 5, "", TCP_FIN } },
-          0,
-          "abc",
-          "0:4",
-          "octets of the client are missing",
-          true,
-          false },
-        { "acknowledged but never seen",
-          { { 1, "abc", 0 } },
-          9,
-          "abc",
-          "0:4",
-          "the server acknowledged octets of the client that the capture does not have",
-          true,
-          false },
-        { "nothing seen, all acknowledged",
-          { { 0 } },
-          9,
-          "",
-          "",
-          "the server acknowledged octets of the client that the capture does not have",
-          true,
-          false },
+        { "hole before FIN", { { 1, "abc", 0 }, { 5, "", TCP_FIN } }, 0, "abc", "0:4",
+          "octets of the client are missing", true, false },
+        { "acknowledged but never seen", { { 1, "abc", 0 } }, 9, "abc", "0:4",
+          "the server acknowledged octets of the client that the capture does not have", true, false },
+        { "nothing seen, all acknowledged", { { 0 } }, 9, "", "",
+          "the server acknowledged octets of the client that the capture does not have", true, false },
         { "FIN and its acknowledgement", { { 1, "abc", TCP_FIN } }, 5, "abc", "0:4", "none", false, true },
         { "FIN before its octets", { { 4, "", TCP_FIN }, { 1, "abc", 0 } }, 5, "abc", "0:5", "none", false, true },
-        { "octets behind FIN",
-          { { 1, "abc", TCP_FIN }, { 4, "d", 0 } },
-          0,
-          "abcd",
-          "0:4 3:5",
-          "the client sent octets behind its FIN",
-          false,
-          false },
+        { "octets behind FIN", { { 1, "abc", TCP_FIN }, { 4, "d", 0 } }, 0, "abcd", "0:4 3:5",
+          "the client sent octets behind its FIN", false, false },
         { "FIN twice", { { 1, "abc", TCP_FIN }, { 4, "", TCP_FIN } }, 5, "abc", "0:4", "none", false, true },
-        { "FIN twice, elsewhere",
-          { { 1, "abc", TCP_FIN }, { 3, "", TCP_FIN } },
-          0,
-          "abc",
-          "0:4",
-          "the client sent octets behind its FIN",
-          false,
-          true },
+        { "FIN twice, elsewhere", { { 1, "abc", TCP_FIN }, { 3, "", TCP_FIN } }, 0, "abc", "0:4",
+          "the client sent octets behind its FIN", false, true },
         { "keepalive in the SYN's place", { { 0, "?", 0 }, { 1, "abc", 0 } }, 0, "abc", "0:5", "none", false, false },
         { "old octet in front", { { 0, "?abc", 0 } }, 0, "abc", "0:4", "none", false, false },
         { "RST", { { 1, "abc", 0 }, { 4, "reason", TCP_RST } }, 0, "abc", "0:4", "none", false, false },
-        { "RST out of place",
-          { { 1, "abc", 0 }, { 4000, "", TCP_RST } },
-          0,
-          "abc",
-          "0:4",
-          "the client sent an RST with a sequence number out of place",
-          false,
-          false },
-        { "goes on after RST",
-          { { 1, "abc", TCP_RST }, { 1, "d", 0 } },
-          0,
-          "d",
-          "0:5",
-          "the client goes on after its own RST",
-          false,
-          false },
-        { "far away",
-          { { 1, "abc", 0 }, { 0x7fffff00, "x", 0 }, { 4, "def", 0 } },
-          0,
-          "abcdef",
-          "0:4 3:6",
-          "octets of the client are missing",
-          true,
-          false },
+        { "RST out of place", { { 1, "abc", 0 }, { 4000, "", TCP_RST } }, 0, "abc", "0:4",
+          "the client sent an RST with a sequence number out of place", false, false },
+        { "goes on after RST", { { 1, "abc", TCP_RST }, { 1, "d", 0 } }, 0, "d", "0:5",
+          "the client goes on after its own RST", false, false },
+        { "far away", { { 1, "abc", 0 }, { 0x7fffff00, "x", 0 }, { 4, "def", 0 } }, 0, "abcdef", "0:4 3:6",
+          "octets of the client are missing", true, false },
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct wire w = wire_new();
@@ -304,6 +229,29 @@ static void takes_data_with_syn(void)
     check_spans(&f.connection->stream[CLIENT], "0:1 4:3");
     check_doubt(f.connection, "none");
     done(&w, &f);
+}
+
+/* A SYN-ACK that never arrived may be followed by one with another number; once octets were sent it is too late for
+ * that. */
+static void takes_another_syn_ack(void)
+{
+    for (int is_late = 0; is_late < 2; is_late++) {
+        struct wire w = wire_new();
+        say(&w, CLIENT, TCP_SYN, 0, 0, "");
+        say(&w, SERVER, TCP_SYN | TCP_ACK, 0, 1, "");
+        if (is_late)
+            say(&w, SERVER, TCP_ACK, 1, 1, "220\r\n");
+        w.isn[SERVER] += 12345;
+        say(&w, SERVER, TCP_SYN | TCP_ACK, 0, 1, "");
+        if (!is_late)
+            say(&w, SERVER, TCP_ACK, 1, 1, "220\r\n");
+        struct flows f = read_wire(&w);
+        CHECK_EQ_INT(f.n, 1);
+        CHECK_EQ_INT(f.connection->accepted_time, 2000);
+        check_octets(&f.connection->stream[SERVER], "220\r\n");
+        check_doubt(f.connection, is_late ? "the server's SYNs do not agree" : "none");
+        done(&w, &f);
+    }
 }
 
 /* A capture of all interfaces sees a packet where it comes in and where it goes out. */
@@ -476,7 +424,8 @@ static void reads_nothing(void)
     done(&w, &f);
 }
 
-/* A stream of 5 GB passes 2^32 once and more: here in steps of 64 kB of the same octets, three quarters of which are cut. */
+/* A stream of 5 GB passes 2^32 once and more: here in steps of 64 kB of the same octets, three quarters of which
+ * are cut. */
 static void counts_beyond_a_wrap(void)
 {
     static uint8_t block[1024];
@@ -492,8 +441,8 @@ static void counts_beyond_a_wrap(void)
     done(&w, &f);
 }
 
-/* Time that hostile captures take: they are made so that an assembler with a list of segments needs n * n steps. A quadratic
- * one would need minutes for these. */
+/* Time that hostile captures take: they are made so that an assembler with a list of segments needs n * n steps. A
+ * quadratic one would need minutes for these. */
 static void stays_fast(void)
 {
     enum { N = TEST_LESS(200000) };
@@ -521,12 +470,20 @@ static void stays_fast(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(reads_a_whole_connection),  TEST(judges_segments),
-    TEST(knows_a_keepalive),         TEST(takes_data_with_syn),
-    TEST(takes_every_packet_twice),  TEST(doubts_a_cut_packet),
-    TEST(doubts_a_missing_start),    TEST(doubts_half_a_start),
-    TEST(tells_refused_from_silent), TEST(tells_connections_of_a_tuple),
-    TEST(chooses_by_port),           TEST(reads_nothing),
-    TEST(counts_beyond_a_wrap),      TEST(stays_fast),
+    TEST(reads_a_whole_connection),
+    TEST(judges_segments),
+    TEST(knows_a_keepalive),
+    TEST(takes_data_with_syn),
+    TEST(takes_another_syn_ack),
+    TEST(takes_every_packet_twice),
+    TEST(doubts_a_cut_packet),
+    TEST(doubts_a_missing_start),
+    TEST(doubts_half_a_start),
+    TEST(tells_refused_from_silent),
+    TEST(tells_connections_of_a_tuple),
+    TEST(chooses_by_port),
+    TEST(reads_nothing),
+    TEST(counts_beyond_a_wrap),
+    TEST(stays_fast),
 };
 TEST_MAIN(tests)

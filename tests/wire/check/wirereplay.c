@@ -1,7 +1,7 @@
 /* wirereplay: plays the clients of recorded SMTP sessions against a gateway.
  *
- * Finds the sessions of a capture, makes a script of each (replay_script.c), plays it (replay_play.c) and tells what became of it:
- * a line for each session, or JSON. */
+ * Finds the sessions of a capture, makes a script of each (replay_script.c), plays it (replay_play.c) and tells
+ * what became of it: a line for each session, or JSON. */
 #include "replay.h"
 
 #include <errno.h>
@@ -399,6 +399,8 @@ static void play(struct account *a, const struct options *o, struct session *s)
     tell_or_add(a, o, s);
     wire_close(&w, s->script->is_reset);
     played_free(&played);
+    s->played = NULL;
+    s->tls = NULL;
     a->played++;
 }
 
