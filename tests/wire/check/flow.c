@@ -249,9 +249,10 @@ static void set_base(struct half *h, uint32_t seq)
 static void note_syn(struct assembly *a, enum side side, const struct packet *p)
 {
     struct half *h = &a->half[side];
-    bool is_guess = !h->has_syn && h->segment_n == 0;
+    bool is_open =
+        h->segment_n == 0 && !h->has_fin && h->acked <= 0; /* another SYN-ACK may replace the one that was lost */
 
-    if (!h->has_base || (is_guess && h->base != p->seq + 1))
+    if (!h->has_base || (is_open && h->base != p->seq + 1))
         set_base(h, p->seq + 1);
     if (h->base != p->seq + 1) {
         doubt(&a->c, DOUBT_SYN, side);

@@ -45,6 +45,8 @@ void dialogue_tell(struct buffer *b, const struct dialogue *d)
 {
     tell_reply(b, d->greeting);
     tell_commands(b, d);
+    if (d->tls_command != SIZE_MAX && d->tls_command >= d->command_n)
+        buffer_printf(b, "; in TLS a command that is not there"); /* never */
     for (size_t i = 0; i < d->transaction_n; i++)
         tell_transaction(b, d, &d->transaction[i]);
     for (size_t i = 0; i < d->unasked_n; i++)

@@ -279,6 +279,10 @@ static void counts_octets_of_bdat(void)
           { S("220 mx"), C("EHLO c"), S("250-mx\r\n250-Chunking\r\n250 DSN"), C_RAW("BDAT 6\r\nQUIT\r\n"),
             S("500 long") },
           "220; EHLO 250, BDAT 500 of 6" },
+        { "a chunk that ends within a CRLF",
+          { ENVELOPE, C_RAW("BDAT 1 LAST\r\n\r\nNOOP\r\nQUIT\r\n"), S("250 ok\r\n500 what?\r\n221 bye") },
+          "220; EHLO 250, MAIL 250, RCPT 250, BDAT 250 of 1, ? 500, QUIT 221; <a@x> to <b@y> 250: \"\\r\" 250 "
+          "(message)" },
         { "octets are missing",
           { ENVELOPE, C_RAW("BDAT 10 LAST\r\nabc"), C_CLOSE },
           "220; EHLO 250, MAIL 250, RCPT 250, BDAT - of 3; <a@x> to <b@y> 250: \"abc\"... - (close)" },
@@ -490,7 +494,7 @@ static void finish(struct weave *w, struct dialogue *d)
     weave_free(w);
 }
 
-/* ORACLE F-7: 512 octets to a line, 100 lines; F-8: 64 KiB in all. */
+/* ORACLE F-7, F-8: 512 octets to a line, 100 lines. */
 static void bounds_replies(void)
 {
     static const struct {

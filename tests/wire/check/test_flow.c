@@ -231,6 +231,29 @@ static void takes_data_with_syn(void)
     done(&w, &f);
 }
 
+/* A SYN-ACK that never arrived may be followed by one with another number; once octets were sent it is too late for
+ * that. */
+static void takes_another_syn_ack(void)
+{
+    for (int is_late = 0; is_late < 2; is_late++) {
+        struct wire w = wire_new();
+        say(&w, CLIENT, TCP_SYN, 0, 0, "");
+        say(&w, SERVER, TCP_SYN | TCP_ACK, 0, 1, "");
+        if (is_late)
+            say(&w, SERVER, TCP_ACK, 1, 1, "220\r\n");
+        w.isn[SERVER] += 12345;
+        say(&w, SERVER, TCP_SYN | TCP_ACK, 0, 1, "");
+        if (!is_late)
+            say(&w, SERVER, TCP_ACK, 1, 1, "220\r\n");
+        struct flows f = read_wire(&w);
+        CHECK_EQ_INT(f.n, 1);
+        CHECK_EQ_INT(f.connection->accepted_time, 2000);
+        check_octets(&f.connection->stream[SERVER], "220\r\n");
+        check_doubt(f.connection, is_late ? "the server's SYNs do not agree" : "none");
+        done(&w, &f);
+    }
+}
+
 /* A capture of all interfaces sees a packet where it comes in and where it goes out. */
 static void takes_every_packet_twice(void)
 {
@@ -447,12 +470,20 @@ static void stays_fast(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(reads_a_whole_connection),  TEST(judges_segments),
-    TEST(knows_a_keepalive),         TEST(takes_data_with_syn),
-    TEST(takes_every_packet_twice),  TEST(doubts_a_cut_packet),
-    TEST(doubts_a_missing_start),    TEST(doubts_half_a_start),
-    TEST(tells_refused_from_silent), TEST(tells_connections_of_a_tuple),
-    TEST(chooses_by_port),           TEST(reads_nothing),
-    TEST(counts_beyond_a_wrap),      TEST(stays_fast),
+    TEST(reads_a_whole_connection),
+    TEST(judges_segments),
+    TEST(knows_a_keepalive),
+    TEST(takes_data_with_syn),
+    TEST(takes_another_syn_ack),
+    TEST(takes_every_packet_twice),
+    TEST(doubts_a_cut_packet),
+    TEST(doubts_a_missing_start),
+    TEST(doubts_half_a_start),
+    TEST(tells_refused_from_silent),
+    TEST(tells_connections_of_a_tuple),
+    TEST(chooses_by_port),
+    TEST(reads_nothing),
+    TEST(counts_beyond_a_wrap),
+    TEST(stays_fast),
 };
 TEST_MAIN(tests)

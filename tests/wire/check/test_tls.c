@@ -177,6 +177,7 @@ static void tells_what_hellos_say(void)
     read_talk(&s, &t, NULL);
     CHECK_EQ_INT(s.group, 0x001d);
     CHECK(s.has_ems && s.has_renegotiation_info && !s.is_hrr);
+    CHECK(s.offers_ems && s.offers_renegotiation_info);
     CHECK_EQ_STR(s.server_name, strlen(s.server_name), "");
     tls_free(&s);
     talk_end(&t);

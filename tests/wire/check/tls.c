@@ -215,6 +215,8 @@ static void take_client_hello(struct reading *r, const struct direction *d, stru
         t->has_client_hello = true;
         memcpy(t->client_random, h.random, sizeof t->client_random);
         memcpy(t->server_name, h.server_name, sizeof t->server_name);
+        t->offers_ems = h.has_ems;
+        t->offers_renegotiation_info = h.has_renegotiation_info;
     }
     memcpy(r->client_random, h.random, sizeof r->client_random);
     r->session_id.n = 0;

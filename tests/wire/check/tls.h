@@ -30,12 +30,14 @@ struct tls_session {
     uint16_t group; /* of the key share (1.3) or ServerKeyExchange (1.2); 0 unknown */
     uint8_t compression;
     bool has_ems, has_renegotiation_info; /* of the ServerHello (1.2) */
-    bool offers_early_data;               /* in EncryptedExtensions or NewSessionTicket, if readable */
-    unsigned tickets;                     /* NewSessionTicket messages, if readable (1.2: in clear, always readable) */
-    bool is_resumed;         /* pre_shared_key selected (1.3), session id echoed with no certificate (1.2) */
-    unsigned client_hellos;  /* more than one after HelloRetryRequest is right; see is_hrr */
-    unsigned renegotiations; /* ClientHello records after the handshake that could be read */
-    bool is_renegotiated;    /* the server answered one of them with a ServerHello */
+    bool offers_ems,
+        offers_renegotiation_info; /* of the first ClientHello; the latter also as a suite (RFC 5746 3.3) */
+    bool offers_early_data;        /* in EncryptedExtensions or NewSessionTicket, if readable */
+    unsigned tickets;              /* NewSessionTicket messages, if readable (1.2: in clear, always readable) */
+    bool is_resumed;               /* pre_shared_key selected (1.3), session id echoed with no certificate (1.2) */
+    unsigned client_hellos;        /* more than one after HelloRetryRequest is right; see is_hrr */
+    unsigned renegotiations;       /* ClientHello records after the handshake that could be read */
+    bool is_renegotiated;          /* the server answered one of them with a ServerHello */
     unsigned hello_requests;
     bool is_hrr;
     char server_name[256]; /* SNI, "" for none */

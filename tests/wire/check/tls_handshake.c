@@ -12,6 +12,7 @@ enum {
     EXTENSION_SUPPORTED_VERSIONS = 43,
     EXTENSION_KEY_SHARE = 51,
     EXTENSION_RENEGOTIATION_INFO = 0xFF01,
+    SUITE_RENEGOTIATION_INFO = 0x00FF, /* TLS_EMPTY_RENEGOTIATION_INFO_SCSV, RFC 5746 3.3 */
     CURVE_NAMED = 3
 };
 
@@ -121,6 +122,14 @@ static void read_server_name(struct slice content, char name[256])
     name[n] = '\0';
 }
 
+static bool has_suite(struct slice suites, unsigned suite)
+{
+    for (size_t i = 0; i + 2 <= suites.n; i += 2)
+        if (((unsigned)suites.p[i] << 8 | suites.p[i + 1]) == suite)
+            return true;
+    return false;
+}
+
 bool client_hello_read(struct client_hello *h, struct slice body)
 {
     struct cursor c = { .left = body };
@@ -131,7 +140,7 @@ bool client_hello_read(struct client_hello *h, struct slice body)
     (void)take_number(&c, 2); /* legacy version */
     take_random(&c, h->random);
     h->session_id = take_vector(&c, 1);
-    (void)take_vector(&c, 2); /* suites */
+    h->has_renegotiation_info = has_suite(take_vector(&c, 2), SUITE_RENEGOTIATION_INFO);
     (void)take_vector(&c, 1); /* compression methods */
     if (c.failed)
         return false;
@@ -141,6 +150,10 @@ bool client_hello_read(struct client_hello *h, struct slice body)
             read_server_name(content, h->server_name);
         else if (type == EXTENSION_EARLY_DATA)
             h->has_early_data = true;
+        else if (type == EXTENSION_EXTENDED_MASTER_SECRET)
+            h->has_ems = true;
+        else if (type == EXTENSION_RENEGOTIATION_INFO)
+            h->has_renegotiation_info = true;
     }
     return true;
 }

@@ -37,7 +37,7 @@ struct client_hello {
     uint8_t random[32];
     struct slice session_id;
     char server_name[256];
-    bool has_early_data;
+    bool has_early_data, has_ems, has_renegotiation_info;
 };
 
 struct server_hello {

@@ -399,6 +399,8 @@ static void play(struct account *a, const struct options *o, struct session *s)
     tell_or_add(a, o, s);
     wire_close(&w, s->script->is_reset);
     played_free(&played);
+    s->played = NULL;
+    s->tls = NULL;
     a->played++;
 }
 

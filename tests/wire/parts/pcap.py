@@ -78,25 +78,34 @@ def _ends(link, octets):
     return (addresses[:half], source), (addresses[half:], target)
 
 
-def split(path, pieces):
-    """Copies each packet of the capture into the files that want one of its ends: pieces = {(address, port): [file, ...]}, the address
-    as octets. Every file is made."""
-    with open(path, "rb") as file:
-        head = file.read(24) or struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)
-        order = "<" if head[:4] in (b"\x4d\x3c\xb2\xa1", b"\xd4\xc3\xb2\xa1") else ">"
-        link = struct.unpack_from(order + "I", head, 20)[0] & 0x0FFFFFFF
-        out = {}
-        for piece in {piece for files in pieces.values() for piece in files}:
-            out[piece] = open(piece, "wb", buffering=8192)
-            out[piece].write(head)
-        try:
-            while True:
-                record = file.read(16)
-                if len(record) < 16:
-                    break
-                octets = file.read(struct.unpack_from(order + "I", record, 8)[0])
-                for piece in {piece for end in _ends(link, octets) for piece in pieces.get(end, ())}:
-                    out[piece].write(record + octets)
-        finally:
-            for piece in out.values():
-                piece.close()
+def split(paths, pieces):
+    """Copies each packet of the captures into the files that want one of its ends: pieces = {(address, port): [file, ...]}, the address
+    as octets. The captures must be of one kind. Every file is made."""
+    out = {piece: open(piece, "wb", buffering=8192) for piece in {piece for files in pieces.values() for piece in files}}
+    head = None
+    try:
+        for path in paths:
+            with open(path, "rb") as file:
+                begin = file.read(24)
+                if head is None:
+                    head = begin
+                    for piece in out.values():
+                        piece.write(head)
+                elif begin != head:
+                    raise ValueError("%s is another kind of capture than %s" % (path, paths[0]))
+                _deal(file, head, pieces, out)
+    finally:
+        for piece in out.values():
+            piece.close()
+
+
+def _deal(file, head, pieces, out):
+    order = "<" if head[:4] in (b"\x4d\x3c\xb2\xa1", b"\xd4\xc3\xb2\xa1") else ">"
+    link = struct.unpack_from(order + "I", head, 20)[0] & 0x0FFFFFFF
+    while True:
+        record = file.read(16)
+        if len(record) < 16:
+            return
+        octets = file.read(struct.unpack_from(order + "I", record, 8)[0])
+        for piece in {piece for end in _ends(link, octets) for piece in pieces.get(end, ())}:
+            out[piece].write(record + octets)

@@ -231,6 +231,8 @@ class Player:
                 self.stage.settle()
             self.transcript.append("* %s %s" % (word, rest))
         act(self, rest)
+        if kind == EVENT and word.endswith(("closes", "resets")):
+            self.stage.settle()     # it is seen before anything else happens
 
     # ---- sending ----
 

@@ -3,6 +3,7 @@ them all in a laboratory. Several scenarios may be played on one stage, one afte
 import ipaddress
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -372,6 +373,7 @@ class Stage:
         self.process.kill()
         self.dns.stop()
         self.log.look()
+        shutil.copy(self.process.output, self.ini_file.with_suffix(".log"))
         bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
