@@ -79,13 +79,16 @@ void judge_verbs(const struct trial *t, struct tally *tally)
 
 void judge_lines(const struct trial *t, struct tally *tally)
 {
-    const char *hostname = t->settings.is_given ? t->settings.hostname : "";
+    const char *unqualified = settings_value(&t->settings, "relay", "allow_unqualified");
+    struct line_rules rules = {
+        .may_lack_domain = !t->settings.is_given || (unqualified != NULL && strcmp(unqualified, "no") != 0),
+        .hostname = t->settings.is_given ? t->settings.hostname : "",
+    };
     struct south_end *end;
     size_t n = view_south(t, &end);
 
     for (size_t i = 0; i < n; i++) {
-        bool is_utf8 = false;
-
+        rules.is_utf8 = false;
         for (size_t k = 0; k < end[i].dialogue->command_n; k++) {
             const struct command *c = &end[i].dialogue->command[k];
             const char *breach;
@@ -95,9 +98,9 @@ void judge_lines(const struct trial *t, struct tally *tally)
                 continue;
             if (c->verb == VERB_MAIL) {
                 address_read(&a, c->argument);
-                is_utf8 = view_parameter(&a, "SMTPUTF8").p != NULL;
+                rules.is_utf8 = view_parameter(&a, "SMTPUTF8").p != NULL;
             }
-            breach = line_breach(c, is_utf8, hostname);
+            breach = line_breach(c, &rules);
             if (breach == NULL)
                 held(tally);
             else
@@ -488,6 +491,10 @@ void judge_pipelining(const struct trial *t, struct tally *tally)
 
         if (s->north == NULL || !s->north->is_smtp)
             continue;
+        if (view_is_disowned(s->north)) {
+            unsure(tally, "a PROXY header behind the greeting was no header, but a command");
+            continue;
+        }
         for (size_t k = 0; k < s->north->command_n; k++) {
             judge_answer(s, &s->north->command[k], tally);
             judge_group(s, k, tally);
