@@ -275,6 +275,20 @@ static void knows_how_long_lines_may_be(void)
     CHECK(!is_right_at(1200, "MAIL FROM:<a@", ".example> SIZE=1 BODY=7BIT AUTH=x RET=FULL ENVID=x"));
 }
 
-static const struct test_case tests[] = { TEST(judges_commands), TEST(knows_the_shape_of_lines), TEST(strange_octets),
-                                          TEST(knows_how_long_lines_may_be) };
+/* Two servers, of which one was never heard. */
+static void a_silent_server(void)
+{
+    struct play p;
+
+    play_start(&p, PROBE("250-SIZE 1000\\r\\n") OFFER("250-SIZE 1024000\\r\\n"),
+               "[relay]\ndomains = local.example\n[backend]\nservers = 192.0.2.10:25, 192.0.2.11:25\n"
+               "[limits]\nmessage_size = 1000k\n");
+    endpoint_parse(&p.connection[5].end[SERVER], slice_of("192.0.2.11:25"));
+    play_ready(&p);
+    CHECK_EQ_INT(play_judge(&p, relaying_invariants, "P-11"), UNSURE);
+    play_end(&p);
+}
+
+static const struct test_case tests[] = { TEST(judges_commands), TEST(a_silent_server), TEST(knows_the_shape_of_lines),
+                                          TEST(strange_octets), TEST(knows_how_long_lines_may_be) };
 TEST_MAIN(tests)
