@@ -21,13 +21,13 @@ static const char *string(const char *p)
     for (; *p != '"'; p++) {
         if (*p < ' ' || *p > '~') /* ours is US-ASCII */
             return NULL;
-        if (*p == '\\' && *++p == 'u') {
-            if (strspn(p + 1, "0123456789abcdef") < 4)
-                return NULL;
-            p += 4;
-        } else if (p[-1] == '\\' && strchr("\"\\/bfnrt", *p) == NULL) {
+        if (*p != '\\')
+            continue;
+        if (*++p != 'u' && strchr("\"\\/bfnrt", *p) == NULL)
             return NULL;
-        }
+        if (*p == 'u' && strspn(p + 1, "0123456789abcdef") < 4)
+            return NULL;
+        p += *p == 'u' ? 4 : 0;
     }
     return p + 1;
 }
@@ -131,7 +131,6 @@ static void json_is_json_whatever_came(void)
         BROKEN("\x01\x1b[31m\x7f"),
         BROKEN("caf\xc3\xa9 \xf0\x9f\x93\xac"),
         BROKEN("\xff\xc3 \xed\xa0\x80 \xf4\x90\x80\x80 \xc0\xaf"),
-        BROKEN("\\0\\0"),
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
