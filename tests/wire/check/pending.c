@@ -4,4 +4,3 @@
 #define PENDING(name) __attribute__((weak)) const struct invariant name[] = { { .id = NULL } }
 
 PENDING(encryption_invariants);
-PENDING(question_invariants);
