@@ -79,13 +79,16 @@ void judge_verbs(const struct trial *t, struct tally *tally)
 
 void judge_lines(const struct trial *t, struct tally *tally)
 {
-    const char *hostname = t->settings.is_given ? t->settings.hostname : "";
+    const char *unqualified = settings_value(&t->settings, "relay", "allow_unqualified");
+    struct line_rules rules = {
+        .may_lack_domain = !t->settings.is_given || (unqualified != NULL && strcmp(unqualified, "no") != 0),
+        .hostname = t->settings.is_given ? t->settings.hostname : "",
+    };
     struct south_end *end;
     size_t n = view_south(t, &end);
 
     for (size_t i = 0; i < n; i++) {
-        bool is_utf8 = false;
-
+        rules.is_utf8 = false;
         for (size_t k = 0; k < end[i].dialogue->command_n; k++) {
             const struct command *c = &end[i].dialogue->command[k];
             const char *breach;
@@ -95,9 +98,9 @@ void judge_lines(const struct trial *t, struct tally *tally)
                 continue;
             if (c->verb == VERB_MAIL) {
                 address_read(&a, c->argument);
-                is_utf8 = view_parameter(&a, "SMTPUTF8").p != NULL;
+                rules.is_utf8 = view_parameter(&a, "SMTPUTF8").p != NULL;
             }
-            breach = line_breach(c, is_utf8, hostname);
+            breach = line_breach(c, &rules);
             if (breach == NULL)
                 held(tally);
             else
@@ -228,6 +231,30 @@ static bool is_offer(const struct command *c)
     return c->verb == VERB_EHLO && c->reply != NULL && c->reply->code == 250;
 }
 
+/* What a server that was never heard may offer, nobody knows. */
+static bool has_answered(const struct endpoint *server, const struct south_end *end, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!endpoint_equal(server, &end[i].dialogue->connection->end[SERVER]))
+            continue;
+        for (size_t k = 0; k < end[i].dialogue->command_n; k++)
+            if (is_offer(&end[i].dialogue->command[k]))
+                return true;
+    }
+    return false;
+}
+
+/* Is one of several configured servers silent all the time? With a single one, or where addresses are translated,
+ * those that were heard are all there are. */
+static bool is_one_silent(const struct settings *s, const struct south_end *end, size_t n)
+{
+    size_t heard = 0;
+
+    for (size_t i = 0; i < s->backend_n; i++)
+        heard += has_answered(&s->backend[i], end, n);
+    return heard > 0 && heard < s->backend_n;
+}
+
 static void add_answers(const struct dialogue *d, struct answer **all, size_t *n)
 {
     for (size_t i = 0; i < d->command_n; i++) {
@@ -250,6 +277,7 @@ static size_t answers_south(const struct trial *t, struct answer **all, struct b
         if (view_is_hidden(end[i].dialogue) || view_cloud(end[i].dialogue) != NULL)
             b->may_hide = true;
     }
+    b->may_hide |= is_one_silent(&t->settings, end, ends);
     free(end);
     if (n > 0)
         qsort(*all, n, sizeof **all, compare_answers);
@@ -289,6 +317,8 @@ static const char *offer_breach(const struct trial *t, const struct command *c, 
 /* What is offered that depends on the back end, and the capture does not show where from. */
 static bool is_offer_unsure(const struct offer *o, const struct backends *b)
 {
+    if (b->may_hide && b->answers > 0 && (o->bits & 1u << KEYWORD_SIZE) != 0 && o->size > b->largest)
+        return true;
     return (o->bits & ((1u << OF_BACKEND) - 1) & ~b->ever) != 0;
 }
 
@@ -488,6 +518,10 @@ void judge_pipelining(const struct trial *t, struct tally *tally)
 
         if (s->north == NULL || !s->north->is_smtp)
             continue;
+        if (view_is_disowned(s->north)) {
+            unsure(tally, "a PROXY header behind the greeting was no header, but a command");
+            continue;
+        }
         for (size_t k = 0; k < s->north->command_n; k++) {
             judge_answer(s, &s->north->command[k], tally);
             judge_group(s, k, tally);

@@ -432,12 +432,18 @@ static void judge_lengths(const struct trial *t, struct tally *tally)
 
 /* ---- F-7 ---- */
 
+/* A listener that speaks TLS at once answers in TLS what is none: T judges that. */
+static bool begins_with_tls(const struct reply *r)
+{
+    return r->octets.n > 2 && (r->octets.p[0] == 0x15 || r->octets.p[0] == 0x16) && r->octets.p[1] == 3;
+}
+
 static void judge_reply_lines(const struct trial *t, struct tally *tally)
 {
     for (size_t i = 0; i < t->session_n; i++) {
         const struct dialogue *d = t->session[i].north;
 
-        if (d == NULL)
+        if (d == NULL || (d->reply_n > 0 && begins_with_tls(d->reply[0])))
             continue;
         for (size_t k = 0; k < d->reply_n; k++) {
             if (d->reply[k]->malformed == NULL && d->reply[k]->code != 0)

@@ -222,15 +222,30 @@ static const char *parameters_breach(enum verb verb, struct slice rest, size_t *
 
 /* ---- commands ---- */
 
+/* Would it be a path, if it had a domain? */
+static bool is_local_part(const struct address *a)
+{
+    struct buffer whole = { 0 };
+    struct address with_domain;
+
+    if (a->domain.n > 0 || a->ats > 0 || a->path.n == 0)
+        return false;
+    buffer_printf(&whole, "TO:<%.*s@a.example>", SLICE_ARG(a->path));
+    address_read(&with_domain, buffer_slice(&whole));
+    buffer_free(&whole);
+    return with_domain.is_valid;
+}
+
 /* "MAIL FROM:<...>" or "RCPT TO:<...>", and what follows the bracket. */
-static const char *path_breach(const struct command *c, struct slice prefix, size_t *adds)
+static const char *path_breach(const struct command *c, struct slice prefix, bool may_lack_domain, size_t *adds)
 {
     struct address a;
     size_t front = prefix.n;
 
     if (!slice_equal_nocase(slice_part(c->line, 0, front), prefix))
         return "no path where it belongs";
-    if (!address_read(&a, c->argument) || !a.is_valid)
+    address_read(&a, c->argument);
+    if (!a.is_valid && !(may_lack_domain && is_local_part(&a)))
         return "the path is malformed";
     if (c->line.n < front + a.path.n + 1 || c->line.p[front + a.path.n] != '>')
         return "blanks in front of the path";
@@ -299,13 +314,13 @@ static const char *xclient_breach(const struct command *c)
     return c->line.n > 8 ? NULL : "XCLIENT without attributes";
 }
 
-static const char *shape_breach(const struct command *c, const char *hostname, size_t *adds)
+static const char *shape_breach(const struct command *c, const struct line_rules *rules, size_t *adds)
 {
     switch (c->verb) {
     case VERB_EHLO:
-    case VERB_HELO: return hello_breach(c, hostname);
-    case VERB_MAIL: return path_breach(c, SLICE("MAIL FROM:<"), adds);
-    case VERB_RCPT: return path_breach(c, SLICE("RCPT TO:<"), adds);
+    case VERB_HELO: return hello_breach(c, rules->hostname);
+    case VERB_MAIL: return path_breach(c, SLICE("MAIL FROM:<"), false, adds);
+    case VERB_RCPT: return path_breach(c, SLICE("RCPT TO:<"), rules->may_lack_domain, adds);
     case VERB_BDAT: return bdat_breach(c);
     case VERB_AUTH: return auth_breach(c);
     case VERB_AUTH_LINE: return auth_line_breach(c);
@@ -333,16 +348,16 @@ static size_t longest(const struct command *c, size_t adds)
     return LINE_MAX + adds > LINE_WITH_MAX ? LINE_MAX + adds : LINE_WITH_MAX;
 }
 
-const char *line_breach(const struct command *c, bool is_utf8, const char *hostname)
+const char *line_breach(const struct command *c, const struct line_rules *rules)
 {
     const char *breach;
     size_t adds = 0;
 
     if (c->has_strange_octets)
         return "a bare CR, bare LF or NUL";
-    breach = octets_breach(c->line, is_utf8 && (c->verb == VERB_MAIL || c->verb == VERB_RCPT));
+    breach = octets_breach(c->line, rules->is_utf8 && (c->verb == VERB_MAIL || c->verb == VERB_RCPT));
     if (breach == NULL)
-        breach = shape_breach(c, hostname, &adds);
+        breach = shape_breach(c, rules, &adds);
     if (breach == NULL && c->line.n + 2 > longest(c, adds))
         breach = "it is too long";
     return breach;

@@ -411,16 +411,21 @@ static size_t count_open_mail(const struct dialogue *d)
 }
 
 /* A message that is quarantined at the end gets a transaction of its own, in place of the first ([dmarc] quarantine =
- * redirect). */
-static bool is_redirected(const struct trial *t, const struct transaction *x)
+ * redirect): RSET, MAIL, and one RCPT for the quarantine, unless the back end would not have it so far. */
+static bool is_redirected(const struct trial *t, const struct dialogue *d, size_t i)
 {
+    struct slice quarantine = slice_of(t->settings.quarantine_mailbox);
     struct buffer mailbox = { 0 };
+    struct address a;
     bool same;
 
-    if (t->settings.quarantine_mailbox[0] == '\0' || x->rcpt_n != 1)
+    if (quarantine.n == 0 || d->command[i].verb != VERB_MAIL || i == 0 || d->command[i - 1].verb != VERB_RSET)
         return false;
-    view_mailbox(&x->to[0], &mailbox);
-    same = slice_equal_nocase(buffer_slice(&mailbox), slice_of(t->settings.quarantine_mailbox));
+    if (i + 1 == d->command_n || d->command[i + 1].verb != VERB_RCPT)
+        return true;
+    address_read(&a, d->command[i + 1].argument);
+    view_mailbox(&a, &mailbox);
+    same = slice_equal_nocase(buffer_slice(&mailbox), quarantine);
     buffer_free(&mailbox);
     return same;
 }
@@ -442,15 +447,20 @@ static void judge_count(const struct trial *t, const struct session *s, struct t
     struct violation *v;
 
     for (size_t i = 0; i < s->south_n; i++) {
-        for (size_t k = 0; k < s->south[i]->command_n; k++)
+        for (size_t k = 0; k < s->south[i]->command_n; k++) {
             south += s->south[i]->command[k].verb == VERB_MAIL && s->south[i]->command[k].is_complete;
-        for (size_t k = 0; k < s->south[i]->transaction_n; k++)
-            redirected += is_redirected(t, &s->south[i]->transaction[k]);
+            redirected += is_redirected(t, s->south[i], k);
+        }
     }
+    if (redirected > north) /* one for each message at most */
+        redirected = north;
     if (south <= north + redirected) {
         held(tally);
     } else if (south <= north + redirected + open) {
         unsure(tally, "the answer to MAIL is not in the capture");
+    } else if (!t->settings.is_given && south <= 2 * north) {
+        unsure(tally,
+               "a second transaction, and no configuration that tells whether mail is redirected into quarantine");
     } else {
         v = violated(tally, s, "%zu MAIL went to the back end for %zu that were accepted from the client", south,
                      north);

@@ -16,9 +16,15 @@ void judge_replies(const struct trial *, struct tally *);    /* P-7 */
 void judge_temporary(const struct trial *, struct tally *);  /* P-8 */
 void judge_postmaster(const struct trial *, struct tally *); /* P-10 */
 
-/* The shape of one command line south (P-5), the line without its CRLF. NULL: right; else what is wrong. `is_utf8`: the
- * transaction was opened with SMTPUTF8. `hostname`: our own name in EHLO, "" unknown. */
-const char *line_breach(const struct command *c, bool is_utf8, const char *hostname);
+/* What the shape of a line depends on. */
+struct line_rules {
+    bool is_utf8;         /* the transaction was opened with SMTPUTF8 */
+    bool may_lack_domain; /* recipients ([relay] allow_unqualified); <postmaster> always may */
+    const char *hostname; /* our own name in EHLO, "" unknown */
+};
+
+/* The shape of one command line south (P-5), the line without its CRLF. NULL: right; else what is wrong. */
+const char *line_breach(const struct command *c, const struct line_rules *rules);
 
 /* Does the table of ORACLE 10 hold this pair? `enhanced` is "" for none; `is_hello`: the reply to EHLO, HELO or the
  * connection. */

@@ -80,23 +80,30 @@ static void code_add(struct codes *c, int code, const char *enhanced)
     snprintf(c->text[c->n++], sizeof *c->text, "%d %s", code, enhanced);
 }
 
+static void codes_add(struct codes *c, const struct dialogue *d)
+{
+    c->may_hide |= view_is_hidden(d) || view_cloud(d) != NULL;
+    for (size_t k = 0; k < d->reply_n; k++) {
+        const struct reply *r = d->reply[k];
+        bool fits = r->enhanced[0] - '0' == r->code / 100;
+
+        code_add(c, reply_is(r, 2) ? 250 : r->code, fits ? r->enhanced : "");
+    }
+}
+
+static void codes_sort(struct codes *c)
+{
+    if (c->n > 0)
+        qsort(c->text, c->n, sizeof *c->text, compare_codes);
+}
+
 static void codes_make(struct codes *c, const struct session *s)
 {
     c->is_made = true;
     c->may_hide = s->doubt != NULL;
-    for (size_t i = 0; i < s->south_n; i++) {
-        const struct dialogue *d = s->south[i];
-
-        c->may_hide |= view_is_hidden(d) || view_cloud(d) != NULL;
-        for (size_t k = 0; k < d->reply_n; k++) {
-            const struct reply *r = d->reply[k];
-            bool fits = r->enhanced[0] - '0' == r->code / 100;
-
-            code_add(c, reply_is(r, 2) ? 250 : r->code, fits ? r->enhanced : "");
-        }
-    }
-    if (c->n > 0)
-        qsort(c->text, c->n, sizeof *c->text, compare_codes);
+    for (size_t i = 0; i < s->south_n; i++)
+        codes_add(c, s->south[i]);
+    codes_sort(c);
 }
 
 static bool codes_hold(const struct codes *c, int code, const char *enhanced)
@@ -120,8 +127,29 @@ static bool is_passed_on(const struct codes *c, const struct reply *r)
     return strcmp(r->enhanced, general) == 0 && codes_hold(c, code, "");
 }
 
+/* What back ends said on connections that no session explains: any client's reply may have come from there. */
+static void codes_of_nobody(struct codes *c, const struct trial *t)
+{
+    struct south_end *end;
+    size_t n = view_south(t, &end);
+
+    c->is_made = true;
+    for (size_t i = 0; i < n; i++)
+        if (end[i].session == NULL)
+            codes_add(c, end[i].dialogue);
+    free(end);
+    codes_sort(c);
+}
+
+static bool is_nobodys(const struct trial *t, struct codes *nobody, const struct reply *r)
+{
+    if (!nobody->is_made)
+        codes_of_nobody(nobody, t);
+    return nobody->may_hide || is_passed_on(nobody, r);
+}
+
 static void judge_reply(const struct trial *t, const struct session *s, const struct reply *r, bool is_hello,
-                        struct codes *codes, struct tally *tally)
+                        struct codes *codes, struct codes *nobody, struct tally *tally)
 {
     struct violation *v;
 
@@ -140,7 +168,7 @@ static void judge_reply(const struct trial *t, const struct session *s, const st
         codes_make(codes, s);
     if (is_passed_on(codes, r)) {
         held(tally);
-    } else if (!t->south.is_present || codes->may_hide) {
+    } else if (!t->south.is_present || codes->may_hide || is_nobodys(t, nobody, r)) {
         unsure(tally, "a reply that is in no table of the gateway's, and may be the back end's");
     } else {
         v = violated(tally, s, "%d %s is no reply of the gateway's, and the back end did not give it", r->code,
@@ -149,29 +177,33 @@ static void judge_reply(const struct trial *t, const struct session *s, const st
     }
 }
 
-static void judge_session_replies(const struct trial *t, const struct session *s, struct tally *tally)
+static void judge_session_replies(const struct trial *t, const struct session *s, struct codes *nobody,
+                                  struct tally *tally)
 {
     const struct dialogue *d = s->north;
     struct codes codes = { 0 };
 
-    judge_reply(t, s, d->greeting, true, &codes, tally);
-    judge_reply(t, s, d->farewell, false, &codes, tally);
+    judge_reply(t, s, d->greeting, true, &codes, nobody, tally);
+    judge_reply(t, s, d->farewell, false, &codes, nobody, tally);
     for (size_t i = 0; i < d->command_n; i++)
         judge_reply(t, s, d->command[i].reply, d->command[i].verb == VERB_EHLO || d->command[i].verb == VERB_HELO,
-                    &codes, tally);
+                    &codes, nobody, tally);
     for (size_t i = 0; i < d->transaction_n; i++)
         if (!d->transaction[i].message.by_bdat && d->transaction[i].has_message) /* BDAT's is its command's */
-            judge_reply(t, s, d->transaction[i].message.reply, false, &codes, tally);
+            judge_reply(t, s, d->transaction[i].message.reply, false, &codes, nobody, tally);
     free(codes.text);
 }
 
 void judge_replies(const struct trial *t, struct tally *tally)
 {
+    struct codes nobody = { 0 };
+
     for (size_t i = 0; i < t->session_n; i++)
         if (t->session[i].north != NULL && t->session[i].north->is_smtp) {
-            judge_session_replies(t, &t->session[i], tally);
+            judge_session_replies(t, &t->session[i], &nobody, tally);
             view_close(tally, t->session[i].north);
         }
+    free(nobody.text);
 }
 
 /* ---- P-8 ---- */

@@ -39,6 +39,10 @@ static const struct play_row rows[] = {
     { "UTF-8 in a transaction behind one with SMTPUTF8", "P-5", VIOLATED, INI,
       BACK_END "S> MAIL FROM:<a@sender.example> SMTPUTF8\nS< 250 OK\nS> RSET\nS< 250 OK\n" SOUTH_MAIL
                "S> RCPT TO:<v\xc3\xa4@local.example>\nS< 250 OK\n" NORTH },
+    { "a recipient without a domain", "P-5", VIOLATED, INI, RECIPIENT("v") },
+    { "a recipient without a domain, allowed", "P-5", HELD, INI "[relay]\nallow_unqualified = yes\n", RECIPIENT("v") },
+    { "two recipients in one, allowed to lack domains", "P-5", VIOLATED, INI "[relay]\nallow_unqualified = yes\n",
+      RECIPIENT("v,w") },
     { "a command cut off with its connection", "P-5", HELD, INI, ACCEPTED "S} DA\n" },
 
     { "what a back end offers", "P-11", HELD, INI,
@@ -65,6 +69,8 @@ static const struct play_row rows[] = {
     { "SIZE where the back end names none", "P-11", HELD, INI,
       PROBE("250-SIZE\\r\\n") OFFER("250-SIZE 1024000\\r\\n") },
 
+    { "a client that plays the balancer", "P-12", UNSURE, INI,
+      "N< 220 mx ESMTP\nN> PROXY TCP4 198.51.100.8 192.0.2.1 4000 25\nN< 500 5.5.2 what\n" QUIT },
     { "one by one", "P-12", HELD, INI, MESSAGE(TEXT, RECEIVED TEXT) },
     { "a group", "P-12", HELD, INI,
       HELLO "N> MAIL FROM:<a@sender.example>\nN+ RCPT TO:<v@local.example>\nN+ DATA\nN< 250 2.1.0 OK\nN< 250 2.1.5 OK\n"
@@ -226,7 +232,9 @@ static void knows_the_shape_of_lines(void)
         struct command c = command_of(lines[i].verb, slice_of(lines[i].line));
 
         CHECK_ROW(lines[i].line);
-        CHECK_EQ_INT(line_breach(&c, strstr(lines[i].line, "SMTPUTF8") != NULL, "") == NULL, lines[i].is_right);
+        CHECK_EQ_INT(line_breach(&c, &(struct line_rules){ .is_utf8 = strstr(lines[i].line, "SMTPUTF8") != NULL,
+                                                           .hostname = "" }) == NULL,
+                     lines[i].is_right);
     }
 }
 
@@ -234,9 +242,9 @@ static void strange_octets(void)
 {
     struct command c = command_of(VERB_DATA, SLICE("DATA"));
 
-    CHECK(line_breach(&c, false, "") == NULL);
+    CHECK(line_breach(&c, &(struct line_rules){ .hostname = "" }) == NULL);
     c.has_strange_octets = true;
-    CHECK(line_breach(&c, false, "") != NULL);
+    CHECK(line_breach(&c, &(struct line_rules){ .hostname = "" }) != NULL);
 }
 
 /* `n` octets with CRLF, out of the parts that make a line long. */
@@ -251,7 +259,7 @@ static bool is_right_at(size_t n, const char *front, const char *back)
         buffer_add(&line, "a", 1);
     buffer_printf(&line, "%s", back);
     c = command_of(front[0] == 'M' ? VERB_MAIL : VERB_RCPT, buffer_slice(&line));
-    is_right = line_breach(&c, false, "") == NULL;
+    is_right = line_breach(&c, &(struct line_rules){ .hostname = "" }) == NULL;
     buffer_free(&line);
     return is_right;
 }
@@ -267,6 +275,20 @@ static void knows_how_long_lines_may_be(void)
     CHECK(!is_right_at(1200, "MAIL FROM:<a@", ".example> SIZE=1 BODY=7BIT AUTH=x RET=FULL ENVID=x"));
 }
 
-static const struct test_case tests[] = { TEST(judges_commands), TEST(knows_the_shape_of_lines), TEST(strange_octets),
-                                          TEST(knows_how_long_lines_may_be) };
+/* Two servers, of which one was never heard. */
+static void a_silent_server(void)
+{
+    struct play p;
+
+    play_start(&p, PROBE("250-SIZE 1000\\r\\n") OFFER("250-SIZE 1024000\\r\\n"),
+               "[relay]\ndomains = local.example\n[backend]\nservers = 192.0.2.10:25, 192.0.2.11:25\n"
+               "[limits]\nmessage_size = 1000k\n");
+    endpoint_parse(&p.connection[5].end[SERVER], slice_of("192.0.2.11:25"));
+    play_ready(&p);
+    CHECK_EQ_INT(play_judge(&p, relaying_invariants, "P-11"), UNSURE);
+    play_end(&p);
+}
+
+static const struct test_case tests[] = { TEST(judges_commands), TEST(a_silent_server), TEST(knows_the_shape_of_lines),
+                                          TEST(strange_octets), TEST(knows_how_long_lines_may_be) };
 TEST_MAIN(tests)

@@ -124,6 +124,7 @@ static const struct play_row rows[] = {
     { "an octet above 127", "F-7", VIOLATED, INI, HELLO "N> X\nN< 500 5.5.2 a\\xe4\n" },
     { "a bare LF", "F-7", VIOLATED, INI, HELLO "N> X\nN< 500 5.5.2 a\\n500 5.5.2 b\n" },
     { "a long line", "F-7", VIOLATED, INI, HELLO "N> X\nN< 500 5.5.2 " A900 "\n" },
+    { "an alert of TLS", "F-7", NOTHING, INI, "N> EHLO x\nN{ \\x15\\x03\\x03\\x00\\x02\\x02\\x32\n" },
     { "no code", "F-7", VIOLATED, INI, HELLO "N> X\nN< OK\n" },
 
     { "replies", "F-8", NOTHING, INI, UTF8(TEXT) },

@@ -38,6 +38,9 @@ static const struct play_row rows[] = {
     { "a client behind a balancer that is not trusted", "P-1", VIOLATED, INI,
       "N> PROXY TCP4 192.0.2.99 192.0.2.1 4000 25\n" RECIPIENT("v@other.example") },
 
+    { "a client that plays the balancer", "P-1", VIOLATED, INI,
+      "N< 220 mx ESMTP\nN> PROXY TCP4 198.51.100.8 192.0.2.1 4000 25\n" SENDER "N> RCPT TO:<v@other.example>\n" SOUTH
+      "S> RCPT TO:<v@other.example>\nS< 250 2.1.5 OK\nN< 250 2.1.5 OK\n" },
     { "a plain recipient", "P-2", HELD, INI, ACCEPTED },
     { "a source route", "P-2", VIOLATED, INI, RECIPIENT("@a.example:v@local.example") },
     { "the percent hack", "P-2", VIOLATED, INI, RECIPIENT("v%other.example@local.example") },
@@ -91,8 +94,13 @@ static const struct play_row rows[] = {
       ACCEPTED "R< 220 b\nR> MAIL FROM:<a@sender.example>\nR< 250 OK\n" },
     { "two for one, the second for the quarantine", "P-6", HELD, REDIRECT,
       ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL "S> RCPT TO:<q@local.example>\nS< 250 2.1.5 OK\n" },
+    { "two for one, the second on its way to the quarantine", "P-6", HELD, REDIRECT,
+      ACCEPTED "S> RSET\nS< 250 2.0.0 OK\nS> MAIL FROM:<a@sender.example>\nS< 500 5.5.1 What\n" },
+    { "three for one, two of them for the quarantine", "P-6", VIOLATED, REDIRECT,
+      ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL },
     { "two for one, the second not for the quarantine", "P-6", VIOLATED, REDIRECT,
       ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL "S> RCPT TO:<v@local.example>\nS< 250 2.1.5 OK\n" },
+    { "two for one, and no configuration", "P-6", UNSURE, NULL, ACCEPTED "S> RSET\nS< 250 2.0.0 OK\n" SOUTH_MAIL },
     { "the answer to MAIL was lost", "P-6", UNSURE, INI, HELLO "N> MAIL FROM:<a@sender.example>\n" SOUTH },
     { "a transaction of nobody's", "P-6", VIOLATED, INI,
       ACCEPTED "O< 220 b\nO> EHLO mx.local.example\nO< 250 b\nO> MAIL FROM:<z@b.example>\nO< 250 OK\n" },

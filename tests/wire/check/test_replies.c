@@ -30,6 +30,8 @@ static const struct play_row rows[] = {
     { "the back end gave another", "P-7", VIOLATED, INI, ANSWER("v@local.example", "551 5.9.9 no", "551 5.9.8 no") },
     { "5.0.0 that the back end did not give", "P-7", VIOLATED, INI,
       ANSWER("v@local.example", "550 5.1.1 no", "551 5.0.0 no") },
+    { "a connection of nobody's gave it", "P-7", UNSURE, INI,
+      REPLY("551 5.9.9 no") "O< 220 b\nO> MAIL FROM:<z@b.example>\nO< 551 5.9.9 no\n" },
     { "the refusal of a message", "P-7", VIOLATED, INI, ACCEPTED NORTH_DATA(TEXT) "N< 550 5.9.9 no\n" },
 
     { "the postmaster", "P-10", HELD, INI, RECIPIENT("Postmaster") },

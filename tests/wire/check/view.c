@@ -99,11 +99,19 @@ static bool client_of_version_2(struct slice header, struct endpoint *client)
     return true;
 }
 
+bool view_is_disowned(const struct dialogue *north)
+{
+    const struct span *header = stream_span(&north->connection->stream[CLIENT], 0);
+
+    return north->proxy_header.n > 0 && north->greeting != NULL && header != NULL &&
+           north->greeting->place.first_frame < header->frame;
+}
+
 bool view_client(const struct dialogue *north, struct endpoint *client)
 {
     struct slice header = north->proxy_header;
 
-    if (header.n == 0) {
+    if (header.n == 0 || view_is_disowned(north)) {
         *client = north->connection->end[CLIENT];
         return true;
     }
