@@ -2,8 +2,8 @@
  *
  * A connection to the back end is made for one client session (P-6), so connections are joined first, by the token in a MAIL, by the
  * log's two 4-tuples, and last by envelope and time: MAIL goes south between a RCPT north and its answer. Within a session both sides'
- * transactions are in the same order. All of it is linear: each search looks at SCAN_MAX things that have the same name, and what is not found
- * among them is in doubt. */
+ * transactions are in the same order. Nothing is quadratic: what has one name is sorted by time, and a search ends where nothing can have waited
+ * any more; behind SCAN_MAX it gives up, and the join is in doubt. */
 #include "envelope.h"
 #include "lookup.h"
 #include "trial.h"
@@ -21,9 +21,26 @@ struct candidate {
     size_t transaction;
 };
 
+/* One of its names: a token, or an envelope. */
+struct named {
+    uint64_t hash;
+    int64_t began; /* when MAIL came */
+    int64_t
+        latest_to; /* of all with this name that began no later: when the last of them heard the answer to its last RCPT */
+    size_t what;
+};
+
+struct names {
+    struct named *named; /* by hash, then by time */
+    size_t n;
+};
+
 struct join {
     struct trial *t;
-    struct lookup by_client, by_id, by_via, by_token, by_envelope;
+    struct lookup by_id;
+    struct names by_token, by_envelope; /* of candidates */
+    struct names by_client;             /* of sessions */
+    struct names by_via;                /* of records */
     struct candidate *candidate;
     size_t candidate_n;
     int64_t *tuple_ends; /* of each connection south: when its 4-tuple was used again */
@@ -92,18 +109,77 @@ static bool same_path(const struct address *a, const struct address *b)
 
 /* ---- what the north wire shows ---- */
 
+static void add_name(struct names *names, struct named named)
+{
+    names->named = array_grow(names->named, names->n, sizeof *names->named);
+    names->named[names->n++] = named;
+}
+
+static void name_candidate(struct names *names, const struct candidate *k, uint64_t hash, size_t candidate)
+{
+    const struct dialogue *d = k->session->north;
+    const struct transaction *x = &d->transaction[k->transaction];
+    struct named named = { hash, mail_of(d, x)->place.first_time, 0, candidate };
+
+    for (size_t i = 0; i < x->rcpt_n; i++) {
+        int64_t to = reply_time(&d->command[x->rcpt[i]], d->connection->last_time);
+        if (to > named.latest_to)
+            named.latest_to = to;
+    }
+    add_name(names, named);
+}
+
+static int by_hash_and_time(const void *a, const void *b)
+{
+    const struct named *left = a, *right = b;
+
+    if (left->hash != right->hash)
+        return left->hash < right->hash ? -1 : 1;
+    if (left->began != right->began)
+        return left->began < right->began ? -1 : 1;
+    return (left->what > right->what) - (left->what < right->what);
+}
+
+static void sort_names(struct names *names)
+{
+    if (names->n > 0)
+        qsort(names->named, names->n, sizeof *names->named, by_hash_and_time);
+    for (size_t i = 1; i < names->n; i++) {
+        struct named *now = &names->named[i], *before = now - 1;
+        if (before->hash == now->hash && before->latest_to > now->latest_to)
+            now->latest_to = before->latest_to;
+    }
+}
+
+/* Behind the last one of this name that had begun by then. */
+static size_t names_until(const struct names *names, uint64_t hash, int64_t time)
+{
+    struct named wanted = { .hash = hash, .began = time, .what = SIZE_MAX };
+    size_t low = 0, high = names->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_hash_and_time(&names->named[middle], &wanted) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static void note_candidate(struct join *j, struct session *s, size_t transaction)
 {
     const struct transaction *x = &s->north->transaction[transaction];
+    struct candidate k = { s, transaction };
     char token[33];
 
     j->candidate = array_grow(j->candidate, j->candidate_n, sizeof *j->candidate);
-    j->candidate[j->candidate_n] = (struct candidate){ s, transaction };
+    j->candidate[j->candidate_n] = k;
     envelope_token(x->from.local, token);
     if (token[0] != '\0')
-        lookup_add(&j->by_token, name_hash(token), j->candidate_n);
+        name_candidate(&j->by_token, &k, name_hash(token), j->candidate_n);
     for (size_t i = 0; i < x->rcpt_n; i++)
-        lookup_add(&j->by_envelope, envelope_hash(&x->from, &x->to[i]), j->candidate_n);
+        name_candidate(&j->by_envelope, &k, envelope_hash(&x->from, &x->to[i]), j->candidate_n);
     j->candidate_n++;
 }
 
@@ -129,8 +205,12 @@ static void begin_sessions(struct join *j)
     t->session = fresh((t->session_n + 1) * sizeof *t->session);
     for (size_t i = 0; i < t->session_n; i++) {
         begin_session(j, &t->session[i], &t->north.dialogue[i]);
-        lookup_add(&j->by_client, hash_endpoint(hash_start, &t->session[i].north->connection->end[CLIENT]), i);
+        const struct connection *c = t->session[i].north->connection;
+        add_name(&j->by_client, (struct named){ hash_endpoint(hash_start, &c->end[CLIENT]), c->time, 0, i });
     }
+    sort_names(&j->by_client);
+    sort_names(&j->by_token);
+    sort_names(&j->by_envelope);
 }
 
 /* ---- what the log says ---- */
@@ -152,12 +232,11 @@ static struct session *session_of_client(struct join *j, const struct record *r)
 
     if (!read_endpoint(r, "client", &client))
         return NULL;
-    size_t entry = lookup_first(&j->by_client, hash_endpoint(hash_start, &client));
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&j->by_client, entry)) {
-        struct session *s = &j->t->session[j->by_client.entry[entry].value];
-        const struct connection *c = s->north->connection;
-        bool has_begun = time == 0 || c->time <= time + log_slack;
-        if (has_begun && endpoint_equal(&c->end[CLIENT], &client) && is_at_listener(r, s))
+    uint64_t hash = hash_endpoint(hash_start, &client);
+    size_t i = names_until(&j->by_client, hash, time == 0 ? INT64_MAX : time + log_slack);
+    for (size_t n = 0; n < SCAN_MAX && i > 0 && j->by_client.named[i - 1].hash == hash; n++, i--) {
+        struct session *s = &j->t->session[j->by_client.named[i - 1].what];
+        if (endpoint_equal(&s->north->connection->end[CLIENT], &client) && is_at_listener(r, s))
             return s;
     }
     return NULL;
@@ -192,7 +271,7 @@ static void note_via(struct join *j, size_t record)
     const struct record *r = &j->t->records.record[record];
 
     if (read_endpoint(r, "via", &via) && read_endpoint(r, "backend", &backend))
-        lookup_add(&j->by_via, via_hash(&via, &backend), record);
+        add_name(&j->by_via, (struct named){ via_hash(&via, &backend), record_time(r), 0, record });
 }
 
 /* Ids of whole connections first: their lines name the listener, too. */
@@ -211,6 +290,7 @@ static void read_log(struct join *j)
         if (is_transaction)
             note_via(j, i);
     }
+    sort_names(&j->by_via);
 }
 
 /* MAIL that was refused by policy has a line of its own, but was no transaction on the wire. */
@@ -324,13 +404,14 @@ static struct session *session_by_log(struct join *j, size_t south)
 {
     const struct connection *c = j->t->south.dialogue[south].connection;
     struct endpoint via, backend;
-    size_t entry = lookup_first(&j->by_via, via_hash(&c->end[CLIENT], &c->end[SERVER]));
+    uint64_t hash = via_hash(&c->end[CLIENT], &c->end[SERVER]);
+    const struct names *all = &j->by_via;
 
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&j->by_via, entry)) {
-        const struct record *r = &j->t->records.record[j->by_via.entry[entry].value];
-        int64_t time = record_time(r);
-        bool is_then = time == 0 || (time + log_slack >= c->time && time < j->tuple_ends[south]);
-        if (is_then && read_endpoint(r, "via", &via) && read_endpoint(r, "backend", &backend) &&
+    for (size_t i = names_until(all, hash, c->time - log_slack); i < all->n && all->named[i].hash == hash; i++) {
+        const struct record *r = &j->t->records.record[all->named[i].what];
+        if (all->named[i].began >= j->tuple_ends[south])
+            return NULL;
+        if (read_endpoint(r, "via", &via) && read_endpoint(r, "backend", &backend) &&
             endpoint_equal(&via, &c->end[CLIENT]) && endpoint_equal(&backend, &c->end[SERVER]))
             return session_of_record(j, r);
     }
@@ -355,46 +436,56 @@ static bool is_within_rcpt(const struct candidate *k, int64_t time)
 /* What a search among transactions north of one name found. */
 struct found {
     const struct candidate *within; /* that waited for an answer to RCPT then */
-    const struct candidate *latest; /* that had begun by then */
+    const struct candidate *latest; /* that had begun by then, whether it waited or not */
     bool is_ambiguous;              /* several sessions waited */
 };
 
-static int64_t began(const struct candidate *k)
+/* Looks back from `time`, as long as somebody may have waited. */
+static struct found find(const struct join *j, const struct names *names, uint64_t hash, const struct sent_mail *m,
+                         bool (*is_it)(const struct address *north, const struct address *south))
 {
-    const struct dialogue *d = k->session->north;
+    int64_t time = m->command->place.first_time;
+    struct found f = { 0 };
+    size_t i = names_until(names, hash, time);
 
-    return mail_of(d, &d->transaction[k->transaction])->place.first_time;
+    for (size_t looked = 0; i > 0 && names->named[i - 1].hash == hash; i--, looked++) {
+        const struct named *named = &names->named[i - 1];
+        const struct candidate *k = &j->candidate[named->what];
+        if (f.latest != NULL && named->latest_to < time)
+            break;
+        if (looked == SCAN_MAX) {
+            f.is_ambiguous = true;
+            break;
+        }
+        if (!is_it(&k->session->north->transaction[k->transaction].from, &m->from))
+            continue;
+        if (f.latest == NULL)
+            f.latest = k;
+        if (!is_within_rcpt(k, time))
+            continue;
+        f.is_ambiguous |= f.within != NULL && f.within->session != k->session;
+        if (f.within == NULL)
+            f.within = k;
+    }
+    return f;
 }
 
-static void consider(struct found *f, const struct candidate *k, int64_t time)
+static bool same_token(const struct address *north, const struct address *south)
 {
-    if (began(k) > time)
-        return;
-    if (f->latest == NULL || began(k) > began(f->latest))
-        f->latest = k;
-    if (!is_within_rcpt(k, time))
-        return;
-    if (f->within != NULL && f->within->session != k->session)
-        f->is_ambiguous = true;
-    if (f->within == NULL || began(k) > began(f->within))
-        f->within = k;
+    char token[33];
+
+    envelope_token(south->local, token);
+    return has_token(north, token);
 }
 
 static struct found find_by_token(const struct join *j, const struct sent_mail *m)
 {
-    struct found f = { 0 };
     char token[33];
 
     envelope_token(m->from.local, token);
     if (token[0] == '\0')
-        return f;
-    size_t entry = lookup_first(&j->by_token, name_hash(token));
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&j->by_token, entry)) {
-        const struct candidate *k = &j->candidate[j->by_token.entry[entry].value];
-        if (has_token(&k->session->north->transaction[k->transaction].from, token))
-            consider(&f, k, m->command->place.first_time);
-    }
-    return f;
+        return (struct found){ 0 };
+    return find(j, &j->by_token, name_hash(token), m, same_token);
 }
 
 static bool read_first_rcpt(const struct dialogue *d, size_t from, struct address *to)
@@ -408,18 +499,11 @@ static bool read_first_rcpt(const struct dialogue *d, size_t from, struct addres
 static struct found find_by_envelope(const struct join *j, const struct dialogue *d, const struct sent_mail *m,
                                      size_t at)
 {
-    struct found f = { 0 };
     struct address to;
 
     if (!read_first_rcpt(d, at, &to))
-        return f;
-    size_t entry = lookup_first(&j->by_envelope, envelope_hash(&m->from, &to));
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&j->by_envelope, entry)) {
-        const struct candidate *k = &j->candidate[j->by_envelope.entry[entry].value];
-        if (same_path(&k->session->north->transaction[k->transaction].from, &m->from))
-            consider(&f, k, m->command->place.first_time);
-    }
-    return f;
+        return (struct found){ 0 };
+    return find(j, &j->by_envelope, envelope_hash(&m->from, &to), m, same_path);
 }
 
 /* Has one of the session's transactions this MAIL's token? A session that cannot be read may have. */
@@ -442,7 +526,7 @@ static struct session *session_of_found(const struct found *f)
 }
 
 /* By token first, by log second; when both speak they must agree (L-4). */
-static struct session *find_session(struct join *j, size_t south, struct session *by_log)
+static struct session *find_session(struct join *j, size_t south, struct session *by_log, bool *is_unsure)
 {
     const struct dialogue *d = &j->t->south.dialogue[south];
     struct sent_mail m;
@@ -464,6 +548,7 @@ static struct session *find_session(struct join *j, size_t south, struct session
         return s != NULL ? s : by_log;
     }
     struct found envelope = find_by_envelope(j, d, &m, at);
+    *is_unsure = envelope.is_ambiguous;
     if (envelope.within == NULL)
         return NULL;
     if (envelope.is_ambiguous)
@@ -491,7 +576,7 @@ static bool may_hide_mail(const struct dialogue *d)
     return !d->is_readable && !d->connection->is_refused;
 }
 
-static void give_away(struct join *j, const struct dialogue *d, struct session *s)
+static void give_away(struct join *j, const struct dialogue *d, struct session *s, bool is_unsure)
 {
     struct trial *t = j->t;
 
@@ -499,7 +584,7 @@ static void give_away(struct join *j, const struct dialogue *d, struct session *
         add_dialogue(&s->south, &s->south_n, d);
     } else if (!has_mail(d)) {
         add_dialogue(&t->probe, &t->probe_n, d);
-    } else if (t->north.is_present && north_is_clear(t, d->connection->time, d->connection->last_time)) {
+    } else if (t->north.is_present && !is_unsure && north_is_clear(t, d->connection->time, d->connection->last_time)) {
         add_dialogue(&t->orphan, &t->orphan_n, d);
     } else {
         add_dialogue(&t->unexplained, &t->unexplained_n, d);
@@ -627,11 +712,11 @@ bool session_is_sealed(const struct trial *t, const struct session *s)
 
 static void join_free(struct join *j)
 {
-    lookup_free(&j->by_client);
     lookup_free(&j->by_id);
-    lookup_free(&j->by_via);
-    lookup_free(&j->by_token);
-    lookup_free(&j->by_envelope);
+    free(j->by_client.named);
+    free(j->by_via.named);
+    free(j->by_token.named);
+    free(j->by_envelope.named);
     free(j->candidate);
     free(j->tuple_ends);
 }
@@ -649,11 +734,12 @@ void trial_join(struct trial *t)
             add_life(&t->unread_north, t->session[i].north->connection);
     for (size_t i = 0; i < t->south.flows.n; i++) {
         struct session *by_log = session_by_log(&j, i);
-        struct session *s = find_session(&j, i, by_log);
+        bool is_unsure = false;
+        struct session *s = find_session(&j, i, by_log, &is_unsure);
         is_by_log[i] = by_log != NULL && s == by_log;
         if (s == NULL && may_hide_mail(&t->south.dialogue[i]))
             add_life(&t->unread_south, t->south.dialogue[i].connection);
-        give_away(&j, &t->south.dialogue[i], s);
+        give_away(&j, &t->south.dialogue[i], s, is_unsure);
     }
     join_transactions(&j, is_by_log);
     join_records(&j);

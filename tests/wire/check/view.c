@@ -24,6 +24,10 @@ size_t view_south(const struct trial *t, struct south_end **out)
         all = array_grow(all, n, sizeof *all);
         all[n++] = (struct south_end){ t->orphan[i], NULL, true };
     }
+    for (size_t i = 0; i < t->unexplained_n; i++) { /* with no wire north this is all of them */
+        all = array_grow(all, n, sizeof *all);
+        all[n++] = (struct south_end){ t->unexplained[i], NULL, false };
+    }
     *out = all;
     return n;
 }
