@@ -1,0 +1,209 @@
+/* T-1 to T-8: each with what holds, what breaks it, and what is left in doubt. Where keys would be needed, what TLS hides is put
+ * into the session that was read. */
+#include "play.h"
+#include "play_text.h"
+
+#define GO "N> STARTTLS\nN< 220 2.0.0 Go\n"
+#define CLIENT_HELLO "N} \\x16\\x03\\x01\\0\\x04\\x01\\0\\0\\0\n"
+#define ALERT "N{ \\x15\\x03\\x03\\0\\x02\\x02\\x32\n"
+#define FAILED HELLO GO CLIENT_HELLO ALERT
+#define STRICT INI "[listen smtp]\naddress = 192.0.2.1:25\nrequire_tls = yes\n"
+#define SOUTH_REQUIRED \
+    "[relay]\ndomains = local.example\n[backend]\nservers = 192.0.2.10:25, 192.0.2.11\ntls = required\n[route " \
+    "b.example]\n" \
+    "servers = 192.0.2.12:25\n"
+#define SOUTH_TLS "S< 220 b\nS> EHLO mx\nS< 250-b\\r\\n250 STARTTLS\nS> STARTTLS\n"
+#define SOUTH_HELLO "S} \\x16\\x03\\x01\\0\\x04\\x01\\0\\0\\0\n"
+#define SOUTH_DATA_RECORD "S} \\x17\\x03\\x03\\0\\x02xx\n"
+
+static const struct play_row rows[] = {
+    { "an alert behind the go-ahead", "T-1", HELD, INI, FAILED },
+    { "nothing behind the go-ahead", "T-1", HELD, INI, HELLO GO },
+    { "a reply in clear behind the go-ahead", "T-1", VIOLATED, INI, HELLO GO CLIENT_HELLO "N< 454 4.7.0 TLS failed\n" },
+    { "a reply in clear behind an alert", "T-1", VIOLATED, INI, FAILED "N< 221 2.0.0 Bye\n" },
+    { "the client speaks in clear, and gets an alert", "T-1", HELD, INI, HELLO GO "N> EHLO x\n" ALERT },
+    { "no TLS at all", "T-1", NOTHING, INI, ACCEPTED QUIT },
+
+    { "nothing behind STARTTLS", "T-2", HELD, INI, FAILED },
+    { "clear text behind STARTTLS that is dropped", "T-2", HELD, INI,
+      HELLO "N> STARTTLS\nN+ NOOP\nN< 220 2.0.0 Go\n" CLIENT_HELLO ALERT },
+    { "STARTTLS refused because of it", "T-2", NOTHING, INI,
+      HELLO "N> STARTTLS\nN+ NOOP\nN< 554 5.5.0 no\nN< 250 2.0.0 OK\n" },
+
+    { "a failed handshake", "T-7", HELD, INI, FAILED },
+    { "a connection south before it", "T-7", HELD, INI,
+      NORTH BACK_END "N> RSET\nN< 250 2.0.0 OK\n" GO CLIENT_HELLO ALERT },
+    { "a connection south behind it", "T-7", VIOLATED, INI, FAILED BACK_END },
+    { "a probe behind it", "T-7", HELD, INI,
+      HELLO GO CLIENT_HELLO "P< 220 b\nP> EHLO mx\nP< 250 b\nP> QUIT\nP< 221 b\n" ALERT },
+
+    { "no TLS south", "T-8", NOTHING, INI, ACCEPTED },
+    { "TLS south that fails", "T-8", HELD, INI,
+      NORTH SOUTH_TLS "S< 220 go\n" SOUTH_HELLO "S{ \\x15\\x03\\x03\\0\\x02\\x02\\x28\n" },
+    { "injected replies that end it", "T-8", HELD, INI, NORTH SOUTH_TLS "S< 220 go\\r\\n250 evil\n" SOUTH_HELLO },
+    { "injected replies, and on it goes", "T-8", VIOLATED, INI,
+      NORTH SOUTH_TLS "S< 220 go\\r\\n250 evil\n" SOUTH_HELLO
+                      "S{ \\x16\\x03\\x03\\0\\x04\\x02\\0\\0\\0\n" SOUTH_DATA_RECORD },
+};
+
+static const struct play_row required_rows[] = {
+    { "MAIL in clear, refused", "T-4", HELD, STRICT,
+      HELLO "N> MAIL FROM:<a@b.example>\nN< 530 5.7.0 Must issue STARTTLS\n" },
+    { "MAIL in clear, taken", "T-4", VIOLATED, STRICT, NORTH },
+    { "MAIL in clear, refused by another code", "T-4", VIOLATED, STRICT,
+      HELLO "N> MAIL FROM:<a@b.example>\nN< 550 5.7.1 no\n" },
+    { "a broken MAIL in clear", "T-4", HELD, STRICT, HELLO "N> MAIL FROM:<a@\nN< 501 5.1.7 no\n" },
+    { "MAIL in clear before EHLO", "T-4", HELD, STRICT,
+      "N< 220 mx\nN> MAIL FROM:<a@b.example>\nN< 503 5.5.1 EHLO first\n" },
+    { "a login in clear", "T-4", VIOLATED, STRICT, HELLO "N> AUTH PLAIN AGEAYg==\nN< 235 2.7.0 OK\n" },
+    { "a connection south in clear", "T-4", VIOLATED, STRICT,
+      HELLO "N> MAIL FROM:<a@b.example>\n" BACK_END "N< 530 5.7.0 Must issue STARTTLS\n" },
+    { "MAIL in clear where it may be", "T-4", NOTHING, INI, NORTH },
+};
+
+static void requires_tls(void)
+{
+    for (size_t i = 0; i < sizeof required_rows / sizeof *required_rows; i++) {
+        const struct play_row *row = &required_rows[i];
+        struct play p;
+
+        CHECK_ROW(row->name);
+        play_start(&p, row->script, row->ini);
+        CHECK(endpoint_parse(&p.connection[0].end[SERVER], slice_of("192.0.2.1:25")));
+        play_ready(&p);
+        CHECK_EQ_INT(play_judge(&p, encryption_invariants, row->id), row->want);
+        play_end(&p);
+    }
+}
+
+static void judges_what_is_in_clear(void)
+{
+    PLAY_ROWS(rows, encryption_invariants);
+}
+
+/* ---- hidden things ---- */
+
+static const struct tls_session good = { .has_client_hello = true,
+                                         .has_server_hello = true,
+                                         .version = 0x0303,
+                                         .suite = 0xC02B,
+                                         .group = 0x001d,
+                                         .has_ems = true,
+                                         .has_renegotiation_info = true,
+                                         .offers_ems = true,
+                                         .offers_renegotiation_info = true,
+                                         .client_hellos = 1,
+                                         .is_established = true,
+                                         .is_decrypted = true };
+
+/* What `id` says of a session that failed in the script, but has this TLS instead. `is_open`: nobody has closed it. */
+static enum verdict judge_tls(const char *id, const struct tls_session *tls, bool is_open)
+{
+    struct play p;
+    struct tls_session kept;
+
+    play_start(&p, FAILED, INI);
+    play_ready(&p);
+    kept = *p.dialogue[0].tls;
+    *p.dialogue[0].tls = *tls;
+    p.dialogue[0].tls->start[CLIENT] = kept.start[CLIENT];
+    p.dialogue[0].tls->start[SERVER] = kept.start[SERVER];
+    p.connection[0].stream[SERVER].is_ended = !is_open;
+    enum verdict v = play_judge(&p, encryption_invariants, id);
+    *p.dialogue[0].tls = kept;
+    play_end(&p);
+    return v;
+}
+
+static void judges_hellos(void)
+{
+    struct tls_session t = good;
+
+    CHECK_EQ_INT(judge_tls("T-5", &t, false), HELD);
+    CHECK_EQ_INT(judge_tls("T-6", &t, false), HELD);
+#define WITH(change, id, want) \
+    do { \
+        t = good; \
+        change; \
+        CHECK_ROW(#change); \
+        CHECK_EQ_INT(judge_tls(id, &t, false), want); \
+    } while (0)
+    WITH(t.version = 0x0302, "T-5", VIOLATED);
+    WITH(t.version = 0x0304, "T-5", VIOLATED); /* the suite is 1.2's */
+    WITH((t.version = 0x0304, t.suite = 0x1303, t.has_ems = t.has_renegotiation_info = false), "T-5", HELD);
+    WITH((t.version = 0x0304, t.suite = 0x1304), "T-5", VIOLATED);
+    WITH(t.suite = 0xC027, "T-5", VIOLATED);
+    WITH(t.group = 0x0019, "T-5", VIOLATED);
+    WITH(t.group = 0, "T-5", VIOLATED);
+    WITH((t.group = 0, t.is_established = false), "T-5", HELD);
+    WITH(t.compression = 1, "T-5", VIOLATED);
+    WITH(t.has_ems = false, "T-5", VIOLATED);
+    WITH(t.has_ems = t.offers_ems = false, "T-5", HELD);
+    WITH(t.has_renegotiation_info = false, "T-5", VIOLATED);
+    WITH(t.offers_early_data = true, "T-5", VIOLATED);
+    WITH(t.hello_requests = 1, "T-5", VIOLATED);
+    WITH(t.is_renegotiated = true, "T-5", VIOLATED);
+    WITH(t.renegotiations = 1, "T-5", HELD);
+    WITH(t.has_server_hello = false, "T-5", NOTHING);
+    WITH(t.tickets = 1, "T-6", VIOLATED);
+    WITH(t.is_resumed = true, "T-6", VIOLATED);
+}
+
+static void judges_renegotiation(void)
+{
+    struct tls_alert refusal[2] = { { .by = SERVER, .level = 1, .description = 100 },
+                                    { .by = SERVER, .level = 1, .description = 100 } };
+    struct tls_session t = good;
+
+    t.renegotiations = 1;
+    t.alert = refusal;
+    CHECK_EQ_INT(judge_tls("T-5", &t, true), UNSURE);
+    t.alert_n = 1;
+    CHECK_EQ_INT(judge_tls("T-5", &t, true), HELD);
+    t.renegotiations = 2;
+    CHECK_EQ_INT(judge_tls("T-5", &t, true), UNSURE);
+    CHECK_EQ_INT(judge_tls("T-5", &t, false), HELD);
+    t.alert_n = 2;
+    CHECK_EQ_INT(judge_tls("T-5", &t, false), VIOLATED);
+}
+
+static void judges_the_end(void)
+{
+    struct tls_session t = good;
+
+    t.has_close_notify[CLIENT] = true;
+    CHECK_EQ_INT(judge_tls("T-7", &t, false), VIOLATED);
+    CHECK_EQ_INT(judge_tls("T-7", &t, true), HELD);
+    t.has_close_notify[SERVER] = true;
+    CHECK_EQ_INT(judge_tls("T-7", &t, false), HELD);
+    t = good; /* a client that is gone */
+    CHECK_EQ_INT(judge_tls("T-7", &t, false), HELD);
+}
+
+static void keeps_required_tls_south(void)
+{
+    static const struct {
+        const char *server;
+        enum verdict want;
+    } servers[] = { { "192.0.2.10:25", VIOLATED },
+                    { "192.0.2.11:25", VIOLATED },
+                    { "192.0.2.12:25", NOTHING },
+                    { "192.0.2.10:26", NOTHING } };
+
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct play p;
+
+        CHECK_ROW(servers[i].server);
+        play_start(&p, ACCEPTED, SOUTH_REQUIRED);
+        CHECK(endpoint_parse(&p.connection[2].end[SERVER], slice_of(servers[i].server)));
+        play_ready(&p);
+        CHECK_EQ_INT(play_judge(&p, encryption_invariants, "T-8"), servers[i].want);
+        play_end(&p);
+    }
+}
+
+static const struct test_case tests[] = {
+    TEST(judges_what_is_in_clear), TEST(requires_tls),   TEST(judges_hellos),
+    TEST(judges_renegotiation),    TEST(judges_the_end), TEST(keeps_required_tls_south),
+};
+TEST_MAIN(tests)
