@@ -2,6 +2,8 @@
  * into the session that was read. */
 #include "play.h"
 #include "play_text.h"
+#include "tls_talk.h"
+#include "weave.h"
 
 #define GO "N> STARTTLS\nN< 220 2.0.0 Go\n"
 #define CLIENT_HELLO "N} \\x16\\x03\\x01\\0\\x04\\x01\\0\\0\\0\n"
@@ -202,8 +204,112 @@ static void keeps_required_tls_south(void)
     }
 }
 
+/* ---- what is said in TLS ---- */
+
+/* A turn: "> text" or "< text", CRLF is added. */
+static void say_turn(struct talk *t, const char *turn)
+{
+    char text[200];
+
+    snprintf(text, sizeof text, "%s\r\n", turn + 2);
+    talk_say(t, turn[0] == '>' ? CLIENT : SERVER, text);
+}
+
+/* A session that says STARTTLS (with `behind` it in clear), and these turns in TLS; NULL ends. */
+static void weave_tls(struct weave *w, struct talk *t, const char *behind, const char *const *turn)
+{
+    char starttls[100];
+    size_t at[2] = { 0, 0 };
+
+    snprintf(starttls, sizeof starttls, "STARTTLS\r\n%s", behind);
+    talk_start(t, &(struct talk_plan){ .version = 0x0304, .suite = 0x1301 });
+    CHECK(talk_handshake(t));
+    for (; *turn != NULL; turn++)
+        say_turn(t, *turn);
+    weave_begin(w);
+    weave_say(w, SERVER, "220 mx ESMTP\r\n");
+    weave_say(w, CLIENT, starttls);
+    weave_say(w, SERVER, "220 2.0.0 Go\r\n");
+    for (size_t i = 0; i < t->write_n; i++) {
+        enum side by = t->write[i].by;
+
+        weave_octets(w, by, t->octets[by].p + at[by], t->write[i].end - at[by]);
+        at[by] = t->write[i].end;
+    }
+    weave_close(w, CLIENT);
+    weave_close(w, SERVER);
+}
+
+static enum verdict judge_turns(const char *id, const char *behind, const char *const *turn)
+{
+    struct weave w;
+    struct talk talk;
+    struct dialogue d;
+    struct session s = { .north = &d };
+    struct trial t = { .session = &s, .session_n = 1 };
+    struct tally tally = { .checked = 0 };
+    const struct invariant *row = encryption_invariants;
+
+    weave_tls(&w, &talk, behind, turn);
+    struct keylog *keys = keylog_of(buffer_slice(&talk.keylog));
+    dialogue_read(&d, &w.connection, &(struct dialogue_hints){ .keys = keys });
+    CHECK(d.tls != NULL && d.tls->is_decrypted && d.tls->is_established);
+    while (strcmp(row->id, id) != 0)
+        row++;
+    row->judge(&t, &tally);
+    enum verdict v = tally.violated > 0       ? VIOLATED
+                     : tally.inconclusive > 0 ? UNSURE
+                     : tally.checked > 0      ? HELD
+                                              : NOTHING;
+    tally_free(&tally);
+    dialogue_free(&d);
+    keylog_free(keys);
+    talk_end(&talk);
+    weave_free(&w);
+    return v;
+}
+
+static void judges_what_is_said_in_tls(void)
+{
+    static const struct {
+        const char *name, *id;
+        enum verdict want;
+        const char *behind;
+        const char *turn[8];
+    } turns[] = {
+        { "a good session", "T-3", HELD, "", { "> EHLO c", "< 250-mx\r\n250 SIZE", "> MAIL FROM:<a@b>", "< 250 OK" } },
+        { "MAIL first, refused",
+          "T-3",
+          HELD,
+          "",
+          { "> MAIL FROM:<a@b>", "< 503 5.5.1 EHLO first", "> EHLO c", "< 250 mx" } },
+        { "MAIL first, taken", "T-3", VIOLATED, "", { "> MAIL FROM:<a@b>", "< 250 OK" } },
+        { "a login first, taken", "T-3", VIOLATED, "", { "> AUTH LOGIN", "< 334 VXNlcg==" } },
+        { "STARTTLS offered", "T-3", VIOLATED, "", { "> EHLO c", "< 250-mx\r\n250 starttls" } },
+        { "a host of that name", "T-3", HELD, "", { "> EHLO c", "< 250-STARTTLS\r\n250 SIZE" } },
+        { "STARTTLS again, refused", "T-3", HELD, "", { "> EHLO c", "< 250 mx", "> STARTTLS", "< 503 5.5.1 no" } },
+        { "STARTTLS again, taken", "T-3", VIOLATED, "", { "> EHLO c", "< 250 mx", "> STARTTLS", "< 220 2.0.0 Go" } },
+        { "nothing said", "T-3", NOTHING, "", { NULL } },
+        { "injected and dropped", "T-2", HELD, "NOOP\r\n", { "> EHLO c", "< 250 mx" } },
+        { "injected and answered", "T-2", VIOLATED, "NOOP\r\n", { "< 250 OK", "> EHLO c", "< 250 mx" } },
+        { "injected and answered, nothing more", "T-2", VIOLATED, "NOOP\r\n", { "< 250 OK" } },
+        { "an orderly end without close_notify", "T-7", VIOLATED, "", { "> QUIT", "< 221 2.0.0 Bye" } },
+        { "a timeout without close_notify", "T-7", VIOLATED, "", { "> EHLO c", "< 250 mx", "< 421 4.4.2 Timeout" } },
+        { "a client that is gone", "T-7", HELD, "", { "> EHLO c", "< 250 mx" } },
+        { "all is as promised", "T-5", HELD, "", { "> EHLO c", "< 250 mx" } },
+        { "no tickets", "T-6", HELD, "", { "> EHLO c", "< 250 mx" } },
+        { "records alone", "T-1", HELD, "", { "> EHLO c", "< 250 mx" } },
+    };
+
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        CHECK_ROW(turns[i].name);
+        CHECK_EQ_INT(judge_turns(turns[i].id, turns[i].behind, turns[i].turn), turns[i].want);
+    }
+}
+
 static const struct test_case tests[] = {
-    TEST(judges_what_is_in_clear), TEST(requires_tls),   TEST(judges_hellos),
-    TEST(judges_renegotiation),    TEST(judges_the_end), TEST(keeps_required_tls_south),
+    TEST(judges_what_is_in_clear),    TEST(requires_tls),   TEST(judges_hellos),
+    TEST(judges_renegotiation),       TEST(judges_the_end), TEST(keeps_required_tls_south),
+    TEST(judges_what_is_said_in_tls),
 };
 TEST_MAIN(tests)
