@@ -11,9 +11,10 @@
 #define FAILED HELLO GO CLIENT_HELLO ALERT
 #define STRICT INI "[listen smtp]\naddress = 192.0.2.1:25\nrequire_tls = yes\n"
 #define SOUTH_REQUIRED \
-    "[relay]\ndomains = local.example\n[backend]\nservers = 192.0.2.10:25, 192.0.2.11\ntls = required\n[route " \
+    "[relay]\ndomains = local.example\n[backend]\nservers = 192.0.2.10:25, 192.0.2.11, 192.0.2.13\ntls = " \
+    "required\n[route " \
     "b.example]\n" \
-    "servers = 192.0.2.12:25\n"
+    "servers = 192.0.2.12:25, 192.0.2.13:25\n"
 #define SOUTH_TLS "S< 220 b\nS> EHLO mx\nS< 250-b\\r\\n250 STARTTLS\nS> STARTTLS\n"
 #define SOUTH_HELLO "S} \\x16\\x03\\x01\\0\\x04\\x01\\0\\0\\0\n"
 #define SOUTH_DATA_RECORD "S} \\x17\\x03\\x03\\0\\x02xx\n"
@@ -54,6 +55,8 @@ static const struct play_row required_rows[] = {
     { "MAIL in clear, taken", "T-4", VIOLATED, STRICT, NORTH },
     { "MAIL in clear, refused by another code", "T-4", VIOLATED, STRICT,
       HELLO "N> MAIL FROM:<a@b.example>\nN< 550 5.7.1 no\n" },
+    { "MAIL in clear, refused with half the code", "T-4", VIOLATED, STRICT,
+      HELLO "N> MAIL FROM:<a@b.example>\nN< 550 5.7.0 no\n" },
     { "a broken MAIL in clear", "T-4", HELD, STRICT, HELLO "N> MAIL FROM:<a@\nN< 501 5.1.7 no\n" },
     { "MAIL in clear before EHLO", "T-4", HELD, STRICT,
       "N< 220 mx\nN> MAIL FROM:<a@b.example>\nN< 503 5.5.1 EHLO first\n" },
@@ -190,6 +193,7 @@ static void keeps_required_tls_south(void)
     } servers[] = { { "192.0.2.10:25", VIOLATED },
                     { "192.0.2.11:25", VIOLATED },
                     { "192.0.2.12:25", NOTHING },
+                    { "192.0.2.13:25", NOTHING }, /* named twice, once without */
                     { "192.0.2.10:26", NOTHING } };
 
     for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
