@@ -47,16 +47,6 @@ static const struct command *starttls_of(const struct dialogue *d)
     return d->starttls != SIZE_MAX ? &d->command[d->starttls] : NULL;
 }
 
-<<<<<<< HEAD
-static void show_go_ahead(struct violation *v, const struct dialogue *d)
-{
-    const struct command *c = starttls_of(d);
-
-    if (c != NULL) {
-        show_command(v, NORTH, c, NULL);
-        show_reply(v, NORTH, c->reply, "the go-ahead");
-    }
-=======
 static void show_starttls(struct violation *v, const struct dialogue *d)
 {
     const struct command *c = starttls_of(d);
@@ -65,7 +55,6 @@ static void show_starttls(struct violation *v, const struct dialogue *d)
         return; /* implicit */
     show_command(v, NORTH, c, NULL);
     show_reply(v, NORTH, c->reply, "the go-ahead");
->>>>>>> w-tls
 }
 
 /* ---- T-1 ---- */
@@ -80,11 +69,7 @@ static void judge_records(const struct session *s, struct tally *tally)
         return;
     }
     struct violation *v = violated(tally, s, "where only TLS records may follow, the gateway sent %s", breach);
-<<<<<<< HEAD
-    show_go_ahead(v, d);
-=======
     show_starttls(v, d);
->>>>>>> w-tls
     show_wire(v, NORTH, d, SERVER, d->tls->breach_at[SERVER], "no TLS record");
 }
 
@@ -142,11 +127,7 @@ static void judge_injected(const struct session *s, struct tally *tally)
     }
     struct violation *v =
         violated(tally, s, "what the client said in clear behind STARTTLS was taken as if it were TLS");
-<<<<<<< HEAD
-    show_go_ahead(v, d);
-=======
     show_starttls(v, d);
->>>>>>> w-tls
     show_wire(v, NORTH, d, CLIENT, d->tls->start[CLIENT] - d->injected.n, "said in clear, before the go-ahead");
     show_reply(v, NORTH, answer, "in TLS, where nothing asked for it");
     if (s->stray_n > 0)
