@@ -244,8 +244,8 @@ static bool has_answered(const struct endpoint *server, const struct south_end *
     return false;
 }
 
-/* Is one of several configured servers silent all the time? With a single one, or where addresses are translated, those that were
- * heard are all there are. */
+/* Is one of several configured servers silent all the time? With a single one, or where addresses are translated,
+ * those that were heard are all there are. */
 static bool is_one_silent(const struct settings *s, const struct south_end *end, size_t n)
 {
     size_t heard = 0;

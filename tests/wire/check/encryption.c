@@ -47,14 +47,14 @@ static const struct command *starttls_of(const struct dialogue *d)
     return d->starttls != SIZE_MAX ? &d->command[d->starttls] : NULL;
 }
 
-static void show_go_ahead(struct violation *v, const struct dialogue *d)
+static void show_starttls(struct violation *v, const struct dialogue *d)
 {
     const struct command *c = starttls_of(d);
 
-    if (c != NULL) {
-        show_command(v, NORTH, c, NULL);
-        show_reply(v, NORTH, c->reply, "the go-ahead");
-    }
+    if (c == NULL)
+        return; /* implicit */
+    show_command(v, NORTH, c, NULL);
+    show_reply(v, NORTH, c->reply, "the go-ahead");
 }
 
 /* ---- T-1 ---- */
@@ -69,7 +69,7 @@ static void judge_records(const struct session *s, struct tally *tally)
         return;
     }
     struct violation *v = violated(tally, s, "where only TLS records may follow, the gateway sent %s", breach);
-    show_go_ahead(v, d);
+    show_starttls(v, d);
     show_wire(v, NORTH, d, SERVER, d->tls->breach_at[SERVER], "no TLS record");
 }
 
@@ -127,7 +127,7 @@ static void judge_injected(const struct session *s, struct tally *tally)
     }
     struct violation *v =
         violated(tally, s, "what the client said in clear behind STARTTLS was taken as if it were TLS");
-    show_go_ahead(v, d);
+    show_starttls(v, d);
     show_wire(v, NORTH, d, CLIENT, d->tls->start[CLIENT] - d->injected.n, "said in clear, before the go-ahead");
     show_reply(v, NORTH, answer, "in TLS, where nothing asked for it");
     if (s->stray_n > 0)
@@ -253,7 +253,8 @@ static const char *slip_in_clear(const struct command *c, bool is_greeted)
 static void judge_no_south(const struct session *s, struct tally *tally)
 {
     const struct dialogue *d = s->north;
-    int64_t until = starttls_of(d) != NULL ? starttls_of(d)->reply->place.first_time : INT64_MAX;
+    const struct command *starttls = starttls_of(d);
+    int64_t until = starttls != NULL && starttls->reply != NULL ? starttls->reply->place.first_time : INT64_MAX;
 
     if (d->is_implicit_tls)
         return;

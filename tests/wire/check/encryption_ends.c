@@ -52,6 +52,115 @@ static void judge_failed(const struct session *s, struct tally *tally)
         nothing_wrong(s->north, tally);
 }
 
+/* ---- T-7: a failed handshake, and a connection that nobody claims ---- */
+
+/* The times of clients' connections and of those to the back end that may be for a client, each sorted. */
+struct moments {
+    int64_t *begin, *end; /* of clients' */
+    size_t n;
+    const struct dialogue **lone;
+    size_t lone_n;
+};
+
+/* The gateway's own probes say EHLO and QUIT. Who greeted, was answered, and neither asks for TLS nor quits was to carry mail. */
+static bool is_for_client(const struct dialogue *d)
+{
+    const struct stream *server = &d->connection->stream[SERVER];
+
+    return d->command_n == 1 && d->command[0].verb == VERB_EHLO && reply_is(d->command[0].reply, 2) &&
+           !server->is_ended && !server->is_reset && view_cloud(d) == NULL;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static int by_connection_time(const void *a, const void *b)
+{
+    const struct dialogue *const *x = a, *const *y = b;
+
+    return by_time(&(*x)->connection->time, &(*y)->connection->time);
+}
+
+static void moments_read(struct moments *m, const struct trial *t)
+{
+    *m = (struct moments){ .begin = fresh((t->session_n + 1) * sizeof *m->begin) };
+    m->end = fresh((t->session_n + 1) * sizeof *m->end);
+    m->lone = fresh((t->probe_n + 1) * sizeof *m->lone);
+    for (size_t i = 0; i < t->session_n; i++)
+        if (t->session[i].north != NULL) {
+            m->begin[m->n] = t->session[i].north->connection->time;
+            m->end[m->n++] = t->session[i].north->connection->last_time;
+        }
+    for (size_t i = 0; i < t->probe_n; i++)
+        if (is_for_client(t->probe[i]))
+            m->lone[m->lone_n++] = t->probe[i];
+    qsort(m->begin, m->n, sizeof *m->begin, by_time);
+    qsort(m->end, m->n, sizeof *m->end, by_time);
+    qsort(m->lone, m->lone_n, sizeof *m->lone, by_connection_time);
+}
+
+static void moments_free(struct moments *m)
+{
+    free(m->begin);
+    free(m->end);
+    free(m->lone);
+}
+
+/* How many are before `when`, or at it. */
+static size_t count_until(const int64_t *times, size_t n, int64_t when)
+{
+    size_t low = 0;
+
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+
+        if (times[middle] <= when)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
+}
+
+/* The first connection that nobody claims at or after `from`; NULL: none before `to`, or other clients were there, too. */
+static const struct dialogue *lone_between(const struct moments *m, int64_t from, int64_t to)
+{
+    size_t low = 0, high = m->lone_n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (m->lone[middle]->connection->time < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == m->lone_n || m->lone[low]->connection->time > to)
+        return NULL;
+    int64_t when = m->lone[low]->connection->time;
+    size_t clients = count_until(m->begin, m->n, when) - count_until(m->end, m->n, when - 1);
+    return clients == 1 ? m->lone[low] : NULL;
+}
+
+static void judge_lone(const struct session *s, const struct moments *m, struct tally *tally)
+{
+    const struct dialogue *d = s->north;
+
+    if (d->tls->is_established || view_cloud(d) != NULL || s->doubt != NULL)
+        return;
+    const struct dialogue *lone = lone_between(m, time_of_start(d), d->connection->last_time);
+    if (lone == NULL)
+        return;
+    struct violation *v =
+        violated(tally, s, "a connection to the back end was opened while the only client had no TLS");
+    show_hellos(v, NORTH, d);
+    show_command(v, SOUTH, &lone->command[0], "no probe: nothing follows");
+}
+
 /* ---- T-7: the end of a session ---- */
 
 static bool has_fatal_alert(const struct tls_session *s)
@@ -119,16 +228,21 @@ static void judge_truncation(const struct pair *p, struct tally *tally)
 
 void judge_failures_and_ends(const struct trial *t, struct tally *tally)
 {
+    struct moments moments;
+
+    moments_read(&moments, t);
     for (size_t i = 0; i < t->session_n; i++) {
         const struct session *s = &t->session[i];
 
         if (s->north == NULL || s->north->tls == NULL)
             continue;
         judge_failed(s, tally);
+        judge_lone(s, &moments, tally);
         judge_close(s, tally);
         for (size_t k = 0; k < s->pair_n; k++)
             judge_truncation(&s->pair[k], tally);
     }
+    moments_free(&moments);
 }
 
 /* ---- T-8: what stands in clear behind the back end's go-ahead ---- */
@@ -194,6 +308,17 @@ static bool names_server(const char *servers, const struct endpoint *e)
     return false;
 }
 
+/* The value of `key` that stands last in a section; NULL for none. */
+static const char *last_value(const struct settings *s, const char *section, const char *key)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; i < s->setting_n; i++)
+        if (strcmp(s->setting[i].section, section) == 0 && strcmp(s->setting[i].key, key) == 0)
+            value = s->setting[i].value;
+    return value;
+}
+
 /* Every section that names this server says tls = required. */
 static bool requires_tls(const struct settings *s, const struct endpoint *server)
 {
@@ -205,7 +330,7 @@ static bool requires_tls(const struct settings *s, const struct endpoint *server
 
         if (!is_route || strcmp(given->key, "servers") != 0 || !names_server(given->value, server))
             continue;
-        const char *tls = settings_value(s, given->section, "tls");
+        const char *tls = last_value(s, given->section, "tls");
         named++;
         required += tls != NULL && slice_equal_nocase(slice_of(tls), SLICE("required"));
     }

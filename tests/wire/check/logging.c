@@ -236,42 +236,99 @@ static void judge_outcome(struct tally *y, const struct pair *p)
         held(y); /* X1: it was gone */
 }
 
-static void judge_transaction(struct tally *y, const struct log *l, const struct pair *p)
+/* Which lines belong to a transaction of the wire. */
+static bool *joined_lines(const struct trial *t)
 {
-    const struct session *s = p->session;
-    const char *why = why_missing(l, s);
+    bool *is_joined = fresh(t->records.n);
 
-    if (p->record != NULL)
-        judge_outcome(y, p);
-    else if (s->doubt != NULL || why != NULL)
-        unsure(y, s->doubt != NULL ? s->doubt : why);
-    else if (p->north->end != END_NONE && is_over(s->north->connection))
-        tell_transaction(y, p, "no line for a transaction");
+    for (size_t i = 0; i < t->session_n; i++)
+        for (size_t k = 0; k < t->session[i].pair_n; k++)
+            if (t->session[i].pair[k].record != NULL)
+                is_joined[t->session[i].pair[k].record - t->records.record] = true;
+    return is_joined;
 }
 
-/* Two lines for the same number of the same session. */
+static struct slice id_of(const struct session *s)
+{
+    struct slice id = s->record != NULL ? record_value(s->record, "id") : (struct slice){ NULL, 0 };
+
+    for (size_t i = 0; id.n == 0 && i < s->pair_n; i++)
+        if (s->pair[i].record != NULL)
+            id = record_value(s->pair[i].record, "id");
+    return id;
+}
+
+/* A line of the session's that was joined to nothing: it may be the one that is missed. */
+static bool has_spare(const struct log *l, const struct session *s, const bool *is_joined)
+{
+    struct slice id = id_of(s);
+
+    for (size_t e = lookup_first(&l->by_id, hash_id(id)); id.n > 0 && e != SIZE_MAX; e = lookup_next(&l->by_id, e)) {
+        size_t i = l->by_id.entry[e].value;
+        const struct record *r = &l->trial->records.record[i];
+        if (!is_joined[i] && record_is(r, "transaction") && slice_equal(record_value(r, "id"), id))
+            return true;
+    }
+    return false;
+}
+
+static void judge_transactions(struct tally *y, const struct log *l, const struct session *s, const bool *is_joined)
+{
+    const char *why = s->doubt != NULL ? s->doubt : why_missing(l, s);
+    bool was_looked_for = false;
+
+    for (size_t k = 0; k < s->pair_n; k++) {
+        const struct pair *p = &s->pair[k];
+        if (p->record == NULL && why == NULL && !was_looked_for && has_spare(l, s, is_joined))
+            why = "a line of the log that fits no transaction";
+        was_looked_for = was_looked_for || p->record == NULL;
+        if (p->record != NULL)
+            judge_outcome(y, p);
+        else if (why != NULL)
+            unsure(y, why);
+        else if (p->north->end != END_NONE && is_over(s->north->connection))
+            tell_transaction(y, p, "no line for a transaction");
+    }
+}
+
+static const char *event_of(const struct record *r)
+{
+    return record_is(r, "transaction") ? "transaction" : record_is(r, "connection") ? "connection" : NULL;
+}
+
+/* An earlier line of the same event, session and number. */
+static const struct record *same_before(const struct log *l, const struct lookup *seen, const struct record *r,
+                                        uint64_t hash)
+{
+    size_t entry = lookup_first(seen, hash);
+
+    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(seen, entry)) {
+        const struct record *other = &l->trial->records.record[seen->entry[entry].value];
+        if (event_of(other) == event_of(r) && slice_equal(record_value(other, "id"), record_value(r, "id")) &&
+            slice_equal(record_value(other, "tx"), record_value(r, "tx")))
+            return other;
+    }
+    return NULL;
+}
+
+/* Ids of sessions are drawn from 64 bits: two lines with the same one, and the same number, are of the same thing. */
 static void judge_numbers(struct tally *y, const struct log *l)
 {
-    const struct trial *t = l->trial;
+    const struct records *all = &l->trial->records;
     struct lookup seen = { 0 };
 
-    for (size_t i = 0; i < t->records.n; i++) {
-        const struct record *r = &t->records.record[i], *other = NULL;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct record *r = &all->record[i];
         struct slice id = record_value(r, "id"), tx = record_value(r, "tx");
-        if (!record_is(r, "transaction") || id.n == 0)
+        if (event_of(r) == NULL || id.n == 0)
             continue;
         uint64_t hash = hash_octets(hash_octets(hash_id(id), SLICE(" ")), tx);
-        for (size_t e = lookup_first(&seen, hash), n = 0; e != SIZE_MAX && other == NULL && n < SCAN_MAX;
-             e = lookup_next(&seen, e), n++) {
-            const struct record *candidate = &t->records.record[seen.entry[e].value];
-            if (slice_equal(record_value(candidate, "id"), id) && slice_equal(record_value(candidate, "tx"), tx))
-                other = candidate;
-        }
+        const struct record *other = same_before(l, &seen, r, hash);
         lookup_add(&seen, hash, i);
         if (other == NULL)
             continue;
         struct violation *v =
-            violated(y, NULL, "two lines for transaction %.*s of session %.*s", SLICE_ARG(tx), SLICE_ARG(id));
+            violated(y, NULL, "two lines for %s %.*s of session %.*s", event_of(r), SLICE_ARG(tx), SLICE_ARG(id));
         show_record(v, other, NULL);
         show_record(v, r, NULL);
     }
@@ -279,15 +336,10 @@ static void judge_numbers(struct tally *y, const struct log *l)
 }
 
 /* Accepted, says the log, of something that is no transaction on the wire. */
-static void judge_invented(struct tally *y, const struct log *l)
+static void judge_invented(struct tally *y, const struct log *l, const bool *is_joined)
 {
     const struct trial *t = l->trial;
-    bool *is_joined = fresh(t->records.n);
 
-    for (size_t i = 0; i < t->session_n; i++)
-        for (size_t k = 0; k < t->session[i].pair_n; k++)
-            if (t->session[i].pair[k].record != NULL)
-                is_joined[t->session[i].pair[k].record - t->records.record] = true;
     for (size_t i = 0; i < t->records.n; i++) {
         const struct record *r = &t->records.record[i];
         if (is_joined[i] || !record_is(r, "transaction") || !is_accepted(r))
@@ -300,20 +352,20 @@ static void judge_invented(struct tally *y, const struct log *l)
         else
             show_record(violated(y, &t->session[s], "the log says accepted, of no transaction on the wire"), r, NULL);
     }
-    free(is_joined);
 }
 
 static void judge_lines(const struct trial *t, struct tally *y)
 {
+    bool *is_joined = joined_lines(t);
     struct log l;
 
     read_log(&l, t);
     judge_connections(y, &l);
     for (size_t i = 0; i < t->session_n; i++)
-        for (size_t k = 0; k < t->session[i].pair_n; k++)
-            judge_transaction(y, &l, &t->session[i].pair[k]);
+        judge_transactions(y, &l, &t->session[i], is_joined);
     judge_numbers(y, &l);
-    judge_invented(y, &l);
+    judge_invented(y, &l, is_joined);
+    free(is_joined);
     forget_log(&l);
 }
 
@@ -449,16 +501,6 @@ static void add_own(struct own_lines *o, const struct record *r)
     o->record = array_grow(o->record, o->n, sizeof *o->record);
     o->record[o->n++] = r;
     o->octets += r->text.n;
-}
-
-static struct slice id_of(const struct session *s)
-{
-    struct slice id = s->record != NULL ? record_value(s->record, "id") : (struct slice){ NULL, 0 };
-
-    for (size_t i = 0; id.n == 0 && i < s->pair_n; i++)
-        if (s->pair[i].record != NULL)
-            id = record_value(s->pair[i].record, "id");
-    return id;
 }
 
 static void find_own(struct own_lines *o, const struct log *l, struct slice id)

@@ -23,7 +23,8 @@ enum {
 };
 
 static const int64_t second = INT64_C(1000000000);
-static const int64_t tick = INT64_C(50000000);     /* between two wires: what happens at once does not show in order */
+static const int64_t tick =
+    INT64_C(20000); /* between two wires of one host: what happens at once may not show in order */
 static const int64_t prompt = INT64_C(100000000);  /* an answer within the least [dns] timeout was not too late */
 static const int64_t retry = INT64_C(60000000000); /* the same again within this may be another try */
 static const int64_t never = INT64_MAX;

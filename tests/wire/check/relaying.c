@@ -410,8 +410,8 @@ static size_t count_open_mail(const struct dialogue *d)
     return n;
 }
 
-/* A message that is quarantined at the end gets a transaction of its own, in place of the first ([dmarc] quarantine = redirect): RSET,
- * MAIL, and one RCPT for the quarantine, unless the back end would not have it so far. */
+/* A message that is quarantined at the end gets a transaction of its own, in place of the first ([dmarc] quarantine =
+ * redirect): RSET, MAIL, and one RCPT for the quarantine, unless the back end would not have it so far. */
 static bool is_redirected(const struct trial *t, const struct dialogue *d, size_t i)
 {
     struct slice quarantine = slice_of(t->settings.quarantine_mailbox);

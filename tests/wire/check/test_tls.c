@@ -477,6 +477,44 @@ static void follows_key_updates(void)
     talk_end(&t);
 }
 
+/* A server may echo the session id and begin anew all the same: only a handshake without Certificate takes a session up. */
+static void knows_resumption_by_the_certificate(void)
+{
+    static const uint8_t id[] = "0123456789abcdef0123456789abcdef";
+    struct slice certificate = SLICE("\x0b\0\0\3\0\0\0");
+
+    for (int has_certificate = 0; has_certificate < 2; has_certificate++)
+        for (int is_echoed = 0; is_echoed < 2; is_echoed++) {
+            struct connection c = { .has_start = true };
+            struct tls_session s;
+            struct buffer client = { 0 }, server = { 0 };
+
+            buffer_add(&client, "\1\0\0\x49\3\3", 6);
+            buffer_add(&client, id, 32); /* as a random */
+            buffer_add(&client, "\x20", 1);
+            buffer_add(&client, id, 32);
+            buffer_add(&client, "\0\2\xc0\x2b\1\0", 6);
+            buffer_add(&server, "\2\0\0\x46\3\3", 6);
+            buffer_add(&server, id, 32);
+            buffer_add(&server, "\x20", 1);
+            buffer_add(&server, is_echoed ? id : id + 1, 32);
+            buffer_add(&server, "\xc0\x2b\0", 3);
+            add_record(&c.stream[CLIENT], 22, buffer_slice(&client), 4);
+            add_record(&c.stream[SERVER], 22, buffer_slice(&server), 5);
+            if (has_certificate)
+                add_record(&c.stream[SERVER], 22, certificate, 6);
+            add_record(&c.stream[SERVER], 20, SLICE("\1"), 7);
+            tls_read(&s, &c, from_start, NULL);
+            CHECK(s.has_client_hello && s.has_server_hello);
+            CHECK_EQ_INT(s.version, V12);
+            CHECK_EQ_INT(s.is_resumed, is_echoed && !has_certificate);
+            tls_free(&s);
+            connection_clear(&c);
+            buffer_free(&client);
+            buffer_free(&server);
+        }
+}
+
 /* What authenticates and yet makes no sense is in doubt; what does not authenticate even more so. */
 static void doubts_strange_records(void)
 {
@@ -837,6 +875,7 @@ static const struct test_case tests[] = {
     TEST(hears_alerts_of_failed_handshakes),
     TEST(sees_renegotiation),
     TEST(follows_key_updates),
+    TEST(knows_resumption_by_the_certificate),
     TEST(doubts_strange_records),
     TEST(doubts_clear_records_among_protected_ones),
     TEST(believes_no_finished_in_clear),

@@ -30,7 +30,7 @@ void view_close(struct tally *t, const struct dialogue *d);
  * says nothing about it. */
 bool view_client(const struct dialogue *north, struct endpoint *client);
 
-/* A PROXY header that came behind the greeting: a gateway that expects one waits for it, so it was a client's command. */
+/* A PROXY header that came behind the greeting: gateways that expect one wait for it, so it was a command. */
 bool view_is_disowned(const struct dialogue *north);
 
 /* The place of `n` octets from `offset` of what lies at `whole` in the stream of `side`. */

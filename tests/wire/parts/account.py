@@ -104,7 +104,7 @@ class Account:
 
     def _struck(self, attempt, events):
         """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
-        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut")
+        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut", "call")
 
     def _entry(self, attempt, found):
         if len(found) > 1:
@@ -116,13 +116,13 @@ class Account:
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
             return self._was(events, attempt, entry.time, *kinds)
-        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent")):
+        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent", "call")):
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
         if entry.fate == "late" or was("south silent"):
             return "X3"
-        return "X2" if entry.fate == "lose" or was("backend", "south cut") else None
+        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call") else None
 
     def _duplicates(self, attempts, committed, extra):
         """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""

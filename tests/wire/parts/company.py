@@ -107,7 +107,7 @@ class Troupe:
                 if trouble and result == "passed":
                     result, reason = "failed", trouble
         self.report(scenario, mode, result, reason, cut=cut, north=sessions if stage else [], began=began,
-                    ini=stage.ini_file.name if stage else None, notes=player.notes if player else [],
+                    ini=stage.ini_file.parent.name if stage else None, notes=player.notes if player else [],
                     transcript=player.transcript if player and result == "failed" else None)
 
     def keep(self, stage, title, mode):

@@ -96,6 +96,9 @@ def collect(rig, account):
     account.injected["client left"] += sum(attempt.end == "left" for attempt in rig.attempts)
     if rig.ledger.book.strangers:
         account.violate("rig %d: %d messages without a token" % (rig.number, rig.ledger.book.strangers))
+    for sender in rig.senders:
+        if sender.token:
+            account.violate("rig %d: %s.%d does not get through: %r" % (rig.number, sender.token, sender.tries, rig.attempts[-1:]))
     account.add(rig.attempts, list(rig.ledger.book.entries()), rig.events, rig.service.text())
 
 

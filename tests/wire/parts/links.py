@@ -60,6 +60,7 @@ class Cutting:
             side, plan = self.plans.pop()
             relay = rig.north if side == "north" else rig.south
             relay.arm(plan)
+            rig.label = "%s %s" % (side, plan)
             sender.patience = SHORT if side == "north" else PATIENCE
             yield from sender.session()
             self.account.phases[side, rig.attempts[-1].state] += 1

@@ -8,6 +8,7 @@ import time
 from e2e.parts.certs import certificate
 from e2e.parts.wire import any_certificate
 
+from . import tokens
 from .legs import CLOSED, GONE, OPEN, RESET
 from .stage import BLACK_HOLE, read_record, sections_of
 
@@ -40,6 +41,10 @@ class NotPlayed(Exception):
 
 class Failed(Exception):
     pass
+
+
+class Struck(Exception):
+    """The conversation has been broken off, as this run wants it."""
 
 
 class Scenario:
@@ -116,10 +121,12 @@ class Scenario:
 
 
 class Mode:
-    """How scenarios are played: `name` is plain, tls, octets, cuts; tls goes with the two others as well."""
+    """How scenarios are played. `cuts`: None, "octets" (each alone), "all" or how many places to cut at, one in each run.
+    `strike`: what befalls the sender at the cut, "resets" or "closes"; from there on no step counts, only that the gateway stays
+    well and that its log tells of the connection."""
 
-    def __init__(self, name, is_tls=False, cuts=None):
-        self.name, self.is_tls, self.cuts = name, is_tls, cuts  # cuts: None, "octets", or octets to cut at
+    def __init__(self, name, is_tls=False, cuts=None, strike=None):
+        self.name, self.is_tls, self.cuts, self.strike = name, is_tls, cuts, strike
 
     def key(self, scenario):
         """Scenarios with equal keys may share a stage."""
@@ -147,6 +154,7 @@ def shown(octets, n=150):
 class Player:
     def __init__(self, stage, scenario, mode, cut_at=None):
         self.stage, self.scenario, self.mode, self.cut_at = stage, scenario, mode, cut_at
+        self.steps = tokens.put_into(scenario.steps) if tokens.may_have(scenario) else scenario.steps
         self.pump = stage.pump
         self.north = self.south = None
         self.segment, self.to = bytearray(), None
@@ -179,11 +187,16 @@ class Player:
         """Raises Failed, or returns."""
         self.at = [self.scenario.line, "scenario:", self.scenario.title]
         self._set_up()
-        for self.at in self.scenario.steps:
-            self._step(*self.at)
-        self.flush()
-        self.stage.settle()
-        self.need_silence()
+        try:
+            for self.at in self.steps:
+                self._step(*self.at)
+            self.flush()
+            self.stage.settle()
+            self.need_silence()
+        except Struck:
+            self.stage.settle()
+            self.stage.is_spoiled = True
+            self.stage.arrivals.clear()
         self._finish()
 
     def _set_up(self):
@@ -265,6 +278,9 @@ class Player:
         elif self.cut_at is not None and before < self.cut_at < self.sent:
             leg.send(octets[:self.cut_at - before])
             self.stage.settle()
+            if self.mode.strike:
+                leg.reset() if self.mode.strike == "resets" else leg.finish()
+                raise Struck
             leg.send(octets[self.cut_at - before:])
         elif octets:
             leg.send(octets)
@@ -406,8 +422,8 @@ class Player:
     # ---- connections south ----
 
     def _next_steps(self):
-        at = next(i for i, step in enumerate(self.scenario.steps) if step is self.at)
-        return self.scenario.steps[at + 1:at + 2], at
+        at = next(i for i, step in enumerate(self.steps) if step is self.at)
+        return self.steps[at + 1:at + 2], at
 
     def opens_backend(self, rest):
         following, at = self._next_steps()

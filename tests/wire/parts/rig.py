@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+from parts import family
 from parts.book import Book
 from parts.gateway import Gateway, binary, children, environment
 from parts.place import BUILD, ROOT, fresh_endpoint, fresh_folder, until
@@ -56,6 +57,7 @@ class Ledger:
         self.options = ["--%s=%s" % pair for pair in options.items()]
         self.seed = seed
         self.starts = 0
+        self.output = open(self.book.path.with_name("output"), "wb")    # pylint: disable=consider-using-with
         self.process = None
         self.listen()
         self.start()
@@ -67,31 +69,37 @@ class Ledger:
         self.starts += 1
         program = ROOT / "build" / BUILD / "ledger"
         number = self.listener.fileno()
-        self.process = subprocess.Popen([program, "--fd=%d" % number, "--book=%s" % self.book.path, *self.options,
-                                         "--seed=%d" % (self.seed * 1000 + self.starts)],
-                                        stdin=subprocess.DEVNULL, pass_fds=[number], start_new_session=True)
+        self.process = family.start([program, "--fd=%d" % number, "--book=%s" % self.book.path, *self.options,
+                                     "--seed=%d" % (self.seed * 1000 + self.starts)],
+                                    pass_fds=[number], stdout=self.output, stderr=self.output)
 
     @property
     def pid(self):
         return self.process.pid
 
     def kill(self):
+        """Its status, when it had ended by itself."""
+        status = self.process.poll()
         self.process.kill()
         self.process.wait()
+        return status
 
     def stop(self):
-        self.kill()
+        status = self.kill()
+        self.output.close()
         self.listener.close()
         self.book.close()
+        if status is not None:
+            raise AssertionError("the ledger had ended by itself: %s" % status)
 
 
 class Service:
     """`postern run` that is started again and again; its log goes on through all its lives."""
 
-    def __init__(self, back, sections, wrapper=(), program=None, env=None):
+    def __init__(self, back, sections, wrapper=(), program=None, env=None, log=None):
         self.ini_of = Gateway(back, sections, start=False)
         self.front, self.ini = self.ini_of.smtp, self.ini_of.ini
-        self.log = self.ini.parent / "log"
+        self.log = log or self.ini.parent / "log"
         self.keys = self.ini.parent / "keys"
         self.wrapper, self.program, self.env = list(wrapper), program or binary(), environment(**(env or {}))
         self.process = None
@@ -100,9 +108,8 @@ class Service:
     def start(self):
         with open(self.log, "ab") as log:
             self.log_began = log.tell()
-            self.process = subprocess.Popen([*self.wrapper, self.program, "run", "-c", self.ini, "--keylog", self.keys],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                                            start_new_session=True)
+            self.process = family.start([*self.wrapper, self.program, "run", "-c", self.ini, "--keylog", self.keys],
+                                        stdout=log, stderr=log, env=self.env)
         return self
 
     @property
@@ -177,7 +184,9 @@ class Rig:
         self.service = Service(self.south.endpoint if relays else self.ledger.endpoint, merged, **service).start()
         self.north = Relay(self, "north", self.service.front) if relays else None
         self.front = self.north.endpoint if relays else self.service.front
-        self.is_over = True
+        self.is_over, self.over_at = True, None
+        self.is_paused = False      # clients begin no session
+        self.label = ""
         self.attempts, self.events = [], []
         self.acknowledged = 0
         self.senders = [Sender(loop, self, n, random.Random("%s/%d/%d" % (seed, number, n)), leave,
@@ -195,6 +204,14 @@ class Rig:
     def tell(self, attempt):
         self.attempts.append(attempt)
         self.acknowledged += attempt.end == 250
+
+    def is_given_up(self):
+        """Clients see their last token through, but not for ever."""
+        if not self.is_over:
+            self.over_at = None
+        elif self.over_at is None:
+            self.over_at = time.monotonic()
+        return self.is_over and time.monotonic() > self.over_at + 30
 
     def states(self):
         return [sender.state for sender in self.senders]

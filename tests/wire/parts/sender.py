@@ -22,17 +22,19 @@ class Attempt:
     """One try at one token. `end`: the code of the last answer, "lost" (connection closed, reset or refused), "left" (the client
     itself went away) or "silent" (no answer in time). `state`: in which phase that was. `ended`: when the first octet behind the
     message was handed to the kernel, None when it never came to that."""
-    __slots__ = ("token", "number", "rig", "began", "ended", "over", "end", "state", "sum", "size", "text", "where")
+    __slots__ = ("token", "number", "rig", "began", "ended", "over", "end", "state", "sum", "size", "text", "where",
+                 "label")
 
     def __init__(self, token, number, rig):
         self.token, self.number, self.rig = token, number, rig
         self.began, self.ended, self.over, self.end, self.text = time.monotonic(), None, None, None, b""
         self.sum = self.size = 0
         self.where = None
+        self.label = ""     # what a campaign did to it
 
     def __repr__(self):
-        return "%s.%d of rig %d from %s: %s in %s, %s" % (self.token, self.number, self.rig, self.where, self.end, self.state,
-                                                         self.text[:80])
+        return "%s.%d of rig %d from %s: %s in %s, %s %s" % (self.token, self.number, self.rig, self.where, self.end, self.state,
+                                                            self.text.decode("latin-1")[:150], self.label)
 
 
 class Lost(Exception):
@@ -76,8 +78,13 @@ class Sender:
     def run(self):
         """A task: sends until the rig says that it is over; the last token is seen through."""
         while self.token or not self.rig.is_over:
+            if self.rig.is_paused:
+                yield self.loop.sleep(0.05)
+                continue
             yield from self.session()
             self.state = "idle"
+            if self.token and self.rig.is_given_up():
+                return
             if self.attempt_failed:
                 yield self.loop.sleep(self.rng.uniform(0.001, 0.004) if self.attempt_failed != 421 else 0.02)
 
@@ -109,6 +116,7 @@ class Sender:
             self.token, self.tries = "%032x" % self.rng.getrandbits(128), 0
         self.tries += 1
         self.attempt = Attempt(self.token, self.tries, self.rig.number)
+        self.attempt.label = self.rig.label
         if self.sock is not None:
             self.attempt.where = self.where
 

@@ -280,8 +280,10 @@ class Stage:
         for address in self.servers:
             self.listen(address)
         self.folder = keylog.parent
-        self.ini_file = self.folder / ("postern-%d.ini" % self.port)
+        self.ini_file = self.folder / "gateways" / ("%d" % self.port) / "postern.ini"
+        self.ini_file.parent.mkdir(parents=True)
         self.ini_file.write_text(self.ini())
+        (self.ini_file.parent / "keys").symlink_to(keylog)
         with self.lab.at("gateway"):
             self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage-%d-" % os.getpid())
         self.log = Log(self.process.output)
@@ -373,7 +375,7 @@ class Stage:
         self.process.kill()
         self.dns.stop()
         self.log.look()
-        shutil.copy(self.process.output, self.ini_file.with_suffix(".log"))
+        shutil.copy(self.process.output, self.ini_file.parent / "log")      # for tests/wire/judge
         bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 
+from parts import family
 from parts.place import ROOT, fresh_folder
 
 WIRECHECK = ROOT / "build" / "tools" / "wirecheck"
@@ -32,9 +33,9 @@ class Capture:
     def __init__(self, path, expression):
         self.error = path.with_suffix(".tcpdump")
         with open(self.error, "wb") as error:
-            self.process = subprocess.Popen(["tcpdump", "-i", "lo", "-s", "0", "-U", "-B", "65536", "-Z", "root",
+            self.process = family.start(["tcpdump", "-i", "lo", "-s", "0", "-U", "-B", "65536", "-Z", "root",
                                              "--time-stamp-precision=nano", "-w", path, expression],
-                                            stdin=subprocess.DEVNULL, stdout=error, stderr=error)
+                                        stdout=error, stderr=error)
         end = time.monotonic() + 10
         while "listening on" not in self.error.read_text():
             if self.process.poll() is not None or time.monotonic() > end:

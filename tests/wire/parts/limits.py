@@ -1,0 +1,227 @@
+"""Scarcity and stops (ATTACKS O7-O9, O11): processes that stand still for seconds, a log on a full disk, few descriptors, little memory.
+Each is a rig of its own with ordinary traffic; while descriptors or memory are short the workers' processor time is measured (ORACLE
+R-6)."""
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+from parts.account import Account
+from parts.gateway import status_of
+from parts.kills import collect, settle
+from parts.loop import Loop
+from parts.place import fresh_folder
+from parts.rig import Rig
+
+TICKS = os.sysconf("SC_CLK_TCK")
+IDLE_MOST = 0.05        # of a processor, R-6
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        words = file.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / TICKS
+
+
+class Limit:
+    """A rig, traffic, and something that is wrong with it for a while."""
+    name, clients, relays = "", 8, False
+    sections, ledger, service = {}, {}, {}
+    leave = 0.0
+
+    def __init__(self, options, seconds):
+        self.options, self.seconds = options, seconds
+        self.account = Account(self.name)
+
+    # ---- for each kind ----
+
+    def before(self):
+        """Keywords for the rig's service."""
+        return dict(self.service)
+
+    def task(self, rig):
+        """Goes wrong; ends with things as they should be."""
+        yield from ()
+
+    def after(self, rig):
+        """Claims of its own; also when nothing else is left."""
+
+    # ---- what they share ----
+
+    def flows(self, rig, what, patience=25):
+        """Mail goes through."""
+        if not (yield from rig.until_acknowledged(10, patience)):
+            self.account.violate("%s: no mail within %d s" % (what, patience))
+
+    def run(self):
+        account, loop = self.account, Loop()
+        settings = self.before()
+        rig = Rig(loop, 0, "%s/%s" % (self.options.seed, self.name), self.clients, self.leave,
+                  {"before": 1000, "after": 1000, **self.ledger}, self.sections, **settings)
+        self.loop, began = loop, time.monotonic()
+
+        def script():
+            yield from self.flows(rig, "at the start")
+            yield from self.task(rig)
+            yield from self.flows(rig, "afterwards")
+            rig.is_over = True
+        try:
+            rig.service.wait_serving(loop)
+            rig.begin()
+            loop.spawn(script())
+            loop.run()
+            settle([rig])
+            self.after(rig)
+        finally:
+            account.seconds += time.monotonic() - began
+            status = rig.service.stop()
+        if status != 0:
+            account.violate("the gateway ended with status %s" % status)
+        collect(rig, account)
+        rig.stop()
+        self.clean()
+        return account
+
+    def clean(self):
+        pass
+
+
+class Stops(Limit):
+    """SIGSTOP and SIGCONT of a worker or the back end. The gateway gives a standing back end south_end (2 s here), then says 451."""
+    name = "stop"
+    sections = {"timeouts": {"south_end": "2s"}}
+
+    def task(self, rig):
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            what = rig.rng.choice(("worker", "backend"))
+            pids = [rig.ledger.pid] if what == "backend" else rig.service.workers()
+            pid = rig.rng.choice(pids)
+            length = rig.rng.uniform(1, min(5, max(1.5, self.seconds / 2)))
+            before = time.monotonic()
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                yield self.loop.sleep(length)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            # What the standing back end had in its socket it takes only now: late, but taken (X3).
+            rig.events.append(("south silent" if what == "backend" else "stopped", before, time.monotonic() + 3))
+            self.account.injected[what] += 1
+            for state in rig.states():
+                self.account.phases[what, state] += 1
+            yield from self.flows(rig, "after the stop of a " + what)
+
+
+class FullDisk(Limit):
+    """The log is on a disk of 64 kB (L-5): mail goes on."""
+    name = "full disk"
+
+    def before(self):
+        self.disk = fresh_folder("disk")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", self.disk], check=True)
+        return {"log": self.disk / "log"}
+
+    def task(self, rig):
+        end = time.monotonic() + max(10, self.seconds)
+        while time.monotonic() < end:
+            used = os.statvfs(self.disk)
+            if used.f_bavail == 0:
+                self.account.injected["full"] += 1
+                break
+            yield self.loop.sleep(0.05)
+        else:
+            self.account.violate("the disk did not get full")
+        n = rig.acknowledged
+        yield self.loop.sleep(1)
+        yield from self.flows(rig, "with a full disk")
+        self.account.notes.append("%d messages while the disk was full" % (rig.acknowledged - n))
+        os.truncate(self.disk / "log", 0)       # room again: what follows must be logged
+        yield from rig.until_acknowledged(200, 20)
+        yield self.loop.sleep(0.5)
+        if b"event=transaction" not in (self.disk / "log").read_bytes():
+            self.account.violate("nothing is logged when there is room again")
+
+    def clean(self):
+        subprocess.run(["umount", self.disk], check=False)
+
+
+class Hungry(Limit):
+    """The resource is used up by clients who come and stay; others wait or are told 421, and the workers do not spin."""
+    idle = 0
+
+    def crowd(self, rig, n):
+        """Connections that say nothing."""
+        for _ in range(n):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(rig.front)
+            yield sock
+
+    def task(self, rig):
+        crowd = list(self.crowd(rig, self.idle))
+        yield self.loop.sleep(0.5)
+        rig.is_paused = True
+        yield self.loop.sleep(0.7)      # clients under way
+        pids = rig.service.workers()
+        before, at = sum(map(cpu_seconds, pids)), time.monotonic()
+        yield self.loop.sleep(max(2, min(5, self.seconds / 3)))
+        share = (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - at) / max(1, len(pids))
+        rig.is_paused = False
+        self.account.notes.append("%d idle clients, %.1f %% of a processor for each worker" % (self.idle, 100 * share))
+        self.account.injected["starved"] += 1
+        if rig.service.workers() != pids:
+            self.account.violate("a worker has ended")
+        if share > IDLE_MOST:
+            self.account.violate("R-6: %.1f %% of a processor while starved" % (100 * share))
+        self.while_starved(rig, pids)
+        for sock in crowd:
+            with contextlib.suppress(OSError):
+                sock.close()
+
+    def while_starved(self, rig, pids):
+        pass
+
+
+class FewDescriptors(Hungry):
+    """ulimit -n 64 (O9)."""
+    name = "descriptors"
+    idle = 200
+
+    def before(self):
+        return {"wrapper": ["prlimit", "--nofile=64:64"]}
+
+    def while_starved(self, rig, pids):
+        most = max(len(os.listdir("/proc/%d/fd" % pid)) for pid in pids)
+        self.account.notes.append("%d descriptors in use" % most)
+        if most < 55:
+            self.account.violate("descriptors were not scarce: %d" % most)
+
+
+class LittleMemory(Hungry):
+    """Address space for the process and little more (O8): each client costs some, and some get none."""
+    name = "memory"
+    idle = 250
+    sections = {"limits": {"sessions": 400}}
+
+    def task(self, rig):
+        for pid in rig.service.workers():
+            size = int(status_of(pid)["VmSize"].split()[0]) * 1024
+            resource.prlimit(pid, resource.RLIMIT_AS, (size + 2_000_000, size + 2_000_000))
+        yield from self.big_mail(rig)
+        yield from super().task(rig)
+        for pid in rig.service.workers():
+            resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def big_mail(self, rig):
+        """Traffic while memory is short; 452 and 421 are fine."""
+        yield self.loop.sleep(max(2, self.seconds / 3))
+
+
+def campaign(options):
+    seconds = 60 * (options.minutes or 2) / 4
+    kinds = [Stops]
+    kinds += [FullDisk, FewDescriptors, LittleMemory] if os.geteuid() == 0 else []
+    return [kind(options, seconds).run() for kind in kinds]
