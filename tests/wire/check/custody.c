@@ -1,7 +1,8 @@
-/* ORACLE 1, custody: no mail lost, none invented. What is said at the end of data on one wire must be true on the other.
+/* ORACLE 1, custody: no mail lost, none invented. What is said at the end of data on one wire must be true on the
+ * other.
  *
- * A-11 (nothing survives on a disk) is not on any wire: tests/wire/run searches the places that the gateway can write to. A-12 (killed at any
- * point) is A-1 to A-10 holding on the captures of a kill campaign. */
+ * A-11 (nothing survives on a disk) is not on any wire: tests/wire/run searches the places that the gateway can write
+ * to. A-12 (killed at any point) is A-1 to A-10 holding on the captures of a kill campaign. */
 #include "custody_parts.h"
 #include "envelope.h"
 #include "lookup.h"
@@ -101,8 +102,8 @@ static enum fate fate_of(const struct pair *p)
     return by_class[r->code / 100];
 }
 
-/* The gateway need not have had the back end's answer when it gave its own: late (X3), lost with a reset (X2), or one of several, or so
- * malformed that a reader must not believe it (X16, F-8). */
+/* The gateway need not have had the back end's answer when it gave its own: late (X3), lost with a reset (X2), or one
+ * of several, or so malformed that a reader must not believe it (X16, F-8). */
 static bool may_be_lost(const struct pair *p, const struct reply *north)
 {
     const struct reply *r = p->south->message.reply;
@@ -371,8 +372,8 @@ static bool outcome_is(const struct record *r, const char *word)
     return slice_equal(slice_part(outcome, 0, strlen(word)), slice_of(word));
 }
 
-/* X1 is "accepted" (with or without ", reply undeliverable": the write may have been done) or, told by a session that ended, "unknown".
- * X2 and X3 are "unknown". A killed process writes nothing, and its last lines may be lost (X11). */
+/* X1 is "accepted" (with or without ", reply undeliverable": the write may have been done) or, told by a session that
+ * ended, "unknown". X2 and X3 are "unknown". A killed process writes nothing, and its last lines may be lost (X11). */
 static bool is_logged(const struct pair *p, enum loss loss)
 {
     if (loss == GATEWAY_KILLED)
@@ -591,11 +592,11 @@ static void judge_a10(const struct trial *t, struct tally *tally)
 const struct invariant custody_invariants[] = {
     { .id = "A-1", .name = "250 to the client only after exactly one 2xx of the back end", .judge = judge_a1, PAIRS },
     { .id = "A-2", .name = "the message arrives as it was sent, behind our own fields", .judge = judge_message, PAIRS },
-    { .id = "A-3", .name = "the back end's answer decides the client's; anything else is 451", .judge = judge_a3, PAIRS },
+    { .id = "A-3", .name = "the back end's answer decides the client's, trouble is 451", .judge = judge_a3, PAIRS },
     { .id = "A-4", .name = "what the gateway refuses never ends at the back end", .judge = judge_a4, PAIRS },
     { .id = "A-5", .name = "the end of data goes south only after it came from the client", .judge = judge_a5, PAIRS },
     { .id = "A-6", .name = "a message that the client broke off never ends at the back end", .judge = judge_a6, PAIRS },
-    { .id = "A-7", .name = "recipients south are those accepted north, in their order", .judge = judge_recipients, PAIRS },
+    { .id = "A-7", .name = "recipients south are those accepted north, in order", .judge = judge_recipients, PAIRS },
     { .id = "A-8", .name = "sender south is the canonical one north, parameters a subset", .judge = judge_mail, PAIRS },
     { .id = "A-9", .name = "accepted south = 250 north + lost answers, each logged", .judge = judge_a9, PAIRS },
     { .id = "A-10", .name = "no message is accepted more often than it was sent", .judge = judge_a10, PAIRS },

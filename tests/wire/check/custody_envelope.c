@@ -41,8 +41,8 @@ static bool is_carried(const struct address *north, const struct address *south)
 
 enum redirect { TO_RECIPIENTS, TO_QUARANTINE, PERHAPS_TO_QUARANTINE };
 
-/* Quarantined mail may go to a mailbox of its own ([dmarc] quarantine = redirect). Without the configuration our own verdict in front of the
- * message is a hint, no more. */
+/* Quarantined mail may go to a mailbox of its own ([dmarc] quarantine = redirect). Without the configuration our own
+ * verdict in front of the message is a hint, no more. */
 static enum redirect redirect_of(const struct trial *t, const struct pair *p, const struct recipients *south)
 {
     const struct settings *settings = &t->settings;

@@ -1,8 +1,8 @@
 /* A-2: what the back end got is what the client sent, behind one block of our own fields.
  *
- * Read from the end: the body must be the same octets; the header's fields are then matched backwards, so that what the client itself had on top
- * (Received, other gateways' results) is told from what was put in front of it. Fields that pass for our own verdict must be gone
- * (RFC 8601 5), and nothing else may be. */
+ * Read from the end: the body must be the same octets; the header's fields are then matched backwards, so that what
+ * the client itself had on top (Received, other gateways' results) is told from what was put in front of it. Fields
+ * that pass for our own verdict must be gone (RFC 8601 5), and nothing else may be. */
 #include "custody_parts.h"
 
 #include <stdlib.h>
@@ -181,8 +181,8 @@ static bool is_id_octet(uint8_t c)
            c == '_';
 }
 
-/* Whose results an Authentication-Results field claims to hold. Read only where there is one way to read it: a plain name, perhaps a version,
- * then ";". With comments, quotes or the like somebody may read our name. */
+/* Whose results an Authentication-Results field claims to hold. Read only where there is one way to read it: a plain
+ * name, perhaps a version, then ";". With comments, quotes or the like somebody may read our name. */
 static enum claim claim_of_results(struct slice field, const struct identity *id)
 {
     struct slice v = field_value(field);
@@ -364,7 +364,8 @@ static struct comparison compare_pair(const struct trial *t, const struct pair *
     return c;
 }
 
-/* `part` of the message, at its frame when it is a part of what was on the wire (and not of what it should have become). */
+/* `part` of the message, at its frame when it is a part of what was on the wire (and not of what it should have
+ * become). */
 static void show_part(struct violation *v, enum wire_name w, const struct dialogue *d, const struct transaction *x,
                       struct slice part, const char *note)
 {

@@ -4,8 +4,8 @@
 
 #include "invariant.h"
 
-/* Judges one pair of transactions: held() or violated(), or nothing when it does not show what is asked. Returns why it cannot be
- * judged, NULL otherwise. */
+/* Judges one pair of transactions: held() or violated(), or nothing when it does not show what is asked. Returns why
+ * it cannot be judged, NULL otherwise. */
 typedef const char *pair_judge(const struct trial *t, const struct pair *p, struct tally *tally);
 
 /* Asks about every pair. What is in doubt is reported once for each session; TLS without keys is not looked at. */

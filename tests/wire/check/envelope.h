@@ -4,8 +4,8 @@
 
 #include "dialogue.h"
 
-/* Adds the canonical form: no source route, a quoted local part only where it needs its quotes, no dot at the domain's end; all else
- * byte for byte. "<>" adds nothing. */
+/* Adds the canonical form: no source route, a quoted local part only where it needs its quotes, no dot at the domain's
+ * end; all else byte for byte. "<>" adds nothing. */
 void envelope_canonical(const struct address *a, struct buffer *out);
 /* Writes the first 32 hexadecimal digits in a row to `token`; "" when there are none. */
 void envelope_token(struct slice text, char token[33]);

@@ -1,7 +1,7 @@
 /* What an invariant's function says of the things it looks at, kept for the reports.
  *
- * A run over 200,000 sessions may be wrong 200,000 times in the same way: all are counted, the first VIOLATIONS_KEPT are told
- * with their evidence, and those behind are written into one spare violation that nobody reads. */
+ * A run over 200,000 sessions may be wrong 200,000 times in the same way: all are counted, the first VIOLATIONS_KEPT
+ * are told with their evidence, and those behind are written into one spare violation that nobody reads. */
 #include "invariant.h"
 
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 /* Who belongs to whom: connections south to sessions, transactions to transactions, log lines to both (ORACLE 0).
  *
- * A connection to the back end is made for one client session (P-6), so connections are joined first, by the token in a MAIL, by the
- * log's two 4-tuples, and last by envelope and time: MAIL goes south between a RCPT north and its answer. Within a session both sides'
- * transactions are in the same order. Nothing is quadratic: what has one name is sorted by time, and a search ends where nothing can have waited
- * any more; behind SCAN_MAX it gives up, and the join is in doubt. */
+ * A connection to the back end is made for one client session (P-6), so connections are joined first, by the token in
+ * a MAIL, by the log's two 4-tuples, and last by envelope and time: MAIL goes south between a RCPT north and its
+ * answer. Within a session both sides' transactions are in the same order. Nothing is quadratic: what has one name is
+ * sorted by time, and a search ends where nothing can have waited any more; behind SCAN_MAX it gives up, and the join
+ * is in doubt. */
 #include "envelope.h"
 #include "lookup.h"
 #include "trial.h"
@@ -26,7 +27,7 @@ struct named {
     uint64_t hash;
     int64_t began; /* when MAIL came */
     int64_t
-        latest_to; /* of all with this name that began no later: when the last of them heard the answer to its last RCPT */
+        latest_to; /* of all with this name that began no later: when the last answer to a RCPT came */
     size_t what;
 };
 
@@ -223,8 +224,8 @@ static bool is_at_listener(const struct record *r, const struct session *s)
            endpoint_equal(&listener, &s->north->connection->end[SERVER]);
 }
 
-/* By the client's address and port: the last session from there that had begun by then. A balancer in front hides them both; then the
- * log names an end that is on no wire, and nothing is found. */
+/* By the client's address and port: the last session from there that had begun by then. A balancer in front hides them
+ * both; then the log names an end that is on no wire, and nothing is found. */
 static struct session *session_of_client(struct join *j, const struct record *r)
 {
     struct endpoint client;
@@ -602,8 +603,8 @@ static int likeness(const struct pair *p, const struct sent_mail *m)
     return 4 * has_token(&p->north->from, token) + 2 * same_path(&p->north->from, &m->from) + (p->south == NULL);
 }
 
-/* `cursor` is the last transaction that had begun for sure when the MAIL went south: its own 250 was on the wire. One that was pipelined
- * may have begun since. */
+/* `cursor` is the last transaction that had begun for sure when the MAIL went south: its own 250 was on the wire. One
+ * that was pipelined may have begun since. */
 static struct pair *best_pair(struct session *s, const struct sent_mail *m, size_t *cursor)
 {
     const struct dialogue *d = s->north;

@@ -1,4 +1,4 @@
-/* See lookup.h. Chained buckets that double; a hash is compared whole, what it was made of is the caller's to compare. */
+/* See lookup.h. Chained buckets that double; hashes are compared whole, what they are made of is for the caller. */
 #include "lookup.h"
 
 #include <stdlib.h>

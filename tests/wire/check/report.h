@@ -1,4 +1,5 @@
-/* What a run of wirecheck found, and the three forms in which it is told: for a person, for a program, for a CI server. */
+/* What a run of wirecheck found, and the three forms in which it is told: for a person, for a program, for a CI
+ * server. */
 #ifndef WIRE_REPORT_H
 #define WIRE_REPORT_H
 

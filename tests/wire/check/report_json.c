@@ -1,5 +1,5 @@
-/* The report for a program. Valid JSON in US-ASCII whatever was on the wire: evidence is quoted like C first, and octets that are no
- * UTF-8 become the characters of the same number. */
+/* The report for a program. Valid JSON in US-ASCII whatever was on the wire: evidence is quoted like C first, and
+ * octets that are no UTF-8 become the characters of the same number. */
 #include "report.h"
 
 #include <inttypes.h>

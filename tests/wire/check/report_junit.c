@@ -1,7 +1,8 @@
 /* The report for a CI server: a test case for each invariant; what the captures do not show is skipped. */
 #include "report.h"
 
-/* Text is ours, or was quoted like C; an octet that is neither becomes a question mark (XML 1.0 2.2 has no room for controls). */
+/* Text is ours, or was quoted like C; an octet that is neither becomes a question mark (XML 1.0 2.2 has no room for
+ * controls). */
 static void put_escaped(struct slice s, FILE *out)
 {
     for (size_t i = 0; i < s.n; i++) {

@@ -1,4 +1,5 @@
-/* A run out of a few lines of script, for the tests of invariants: both wires with one clock, joined and ready to be judged.
+/* A run out of a few lines of script, for the tests of invariants: both wires with one clock, joined and ready to be
+ * judged.
  *
  *     struct stage p;
  *     stage_begin(&p);
@@ -10,16 +11,16 @@
  *     tally_free(&t);
  *     stage_free(&p);
  *
- * Marks as in tests/scenario: "> " the client says, "< " the gateway answers it, "[ " the gateway says to the back end, "] " that answers;
- * CRLF is added, and "\r", "\n", "\0" within a line are these octets. Other lines are:
+ * Marks as in tests/scenario: "> " the client says, "< " the gateway answers it, "[ " the gateway says to the back end,
+ * "] " that answers; CRLF is added, and "\r", "\n", "\0" within a line are these octets. Other lines are:
  *
  *     north, south                      a connection opens (the lines that follow are on the latest of their wire)
  *     north 2, south 1                  go on with an earlier one
  *     client closes, client resets      gateway closes north, gateway resets north
  *     back closes, back resets          gateway closes south, gateway resets south
- *     lost: client                      the capture lacks what this one (client, gateway north, gateway south, back) says from here on
+ *     lost: client                      the capture lacks what client, gateway north, gateway south, back say further
  *     wait 2000                         milliseconds pass
- *     log KEY=VALUE ...                 a line of the log; {client}, {via} and {backend} are the ends of the current connections */
+ *     log KEY=VALUE ...                 a line of the log; {client}, {via}, {backend}: ends of the current legs */
 #ifndef WIRE_STAGE_H
 #define WIRE_STAGE_H
 

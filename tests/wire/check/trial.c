@@ -17,8 +17,8 @@ static bool is_among(const struct endpoint *list, size_t n, const struct endpoin
     return false;
 }
 
-/* A capture of a live gateway holds what else went over the wire, too. Where the configuration names our ends, only these are read; when
- * none of them is there (addresses were translated on the way), everything is. */
+/* A capture of a live gateway holds what else went over the wire, too. Where the configuration names our ends, only
+ * these are read; when none of them is there (addresses were translated on the way), everything is. */
 static void keep_ours(struct flows *f, const struct endpoint *list, size_t n)
 {
     size_t kept = 0;

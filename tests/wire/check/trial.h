@@ -1,8 +1,8 @@
 /* All that is judged together: captures, log and configuration of one run, joined into sessions.
  *
- * Sessions are joined by log line (both 4-tuples) and by token (128 bits in hexadecimal in EHLO and MAIL FROM, ORACLE 0); when
- * both are there they must agree (L-4). With neither, on a capture of a live gateway, envelopes that are the same and overlap in time
- * join; a south connection that fits two sessions is in doubt. */
+ * Sessions are joined by log line (both 4-tuples) and by token (128 bits in hexadecimal in EHLO and MAIL FROM, ORACLE
+ * 0); when both are there they must agree (L-4). With neither, on a capture of a live gateway, envelopes that are the
+ * same and overlap in time join; a south connection that fits two sessions is in doubt. */
 #ifndef WIRE_TRIAL_H
 #define WIRE_TRIAL_H
 
@@ -84,8 +84,8 @@ void trial_join(struct trial *t);
 
 /* Is it TLS, from somewhere on, that no key was given for? What such a session says is not looked at. */
 bool session_is_sealed(const struct trial *t, const struct session *s);
-/* Was the south wire captured from one moment to the other, and every connection readable that belongs to nobody? Only then does it
- * mean something that nothing was found there. */
+/* Can every connection to the back end be read that belongs to nobody and was alive then? Only then does it mean
+ * something that nothing was found there. */
 bool south_is_clear(const struct trial *t, int64_t from, int64_t to);
 /* Can every session be read that was alive then? */
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to);

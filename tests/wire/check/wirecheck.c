@@ -205,7 +205,8 @@ static bool is_possible(const struct invariant *i, const struct trial *t)
            (!i->needs_config || t->settings.is_given);
 }
 
-/* A story is told in the order in which it happened; what has no time comes last. There are few events, mostly in order. */
+/* A story is told in the order in which it happened; what has no time comes last. There are few events, mostly in
+ * order. */
 static void sort_story(struct violation *v)
 {
     for (size_t i = 1; i < v->evidence_n; i++) {
