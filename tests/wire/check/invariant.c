@@ -46,6 +46,8 @@ static struct violation *next_violation(struct tally *t)
     return v;
 }
 
+static char *print(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+
 static char *print(const char *format, va_list arguments)
 {
     va_list again;
