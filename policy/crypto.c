@@ -152,28 +152,41 @@ static bool rsa_key_is_fit(const struct rsa_key *key)
     return key->bits >= RSA_BITS_MIN && key->bits <= RSA_BITS_MAX && key->exponent >= 3 && key->exponent % 2 == 1;
 }
 
-static bool load_key(mbedtls_rsa_context *rsa, const struct rsa_key *key)
+static int load_key(mbedtls_rsa_context *rsa, const struct rsa_key *key)
 {
     unsigned char e[4] = { (unsigned char)(key->exponent >> 24), (unsigned char)(key->exponent >> 16),
                            (unsigned char)(key->exponent >> 8), (unsigned char)key->exponent };
     const unsigned char *n = (const unsigned char *)key->modulus.p;
 
-    return mbedtls_rsa_import_raw(rsa, n, key->modulus.n, NULL, 0, NULL, 0, NULL, 0, e, sizeof e) == 0 &&
-           mbedtls_rsa_complete(rsa) == 0;
+    int error = mbedtls_rsa_import_raw(rsa, n, key->modulus.n, NULL, 0, NULL, 0, NULL, 0, e, sizeof e);
+
+    return error != 0 ? error : mbedtls_rsa_complete(rsa);
 }
 
-bool rsa_verify(const struct rsa_key *key, const uint8_t digest[SHA256_SIZE], struct str signature)
+/* An error of mbedTLS is the sum of a high part, a multiple of 128 that tells of the operation, and a low one that tells of
+ * its cause (mbedtls/error.h).
+ */
+static bool is_shortage(int error)
+{
+    return -error % 128 == -MBEDTLS_ERR_MPI_ALLOC_FAILED;
+}
+
+bool rsa_verify(const struct rsa_key *key, const uint8_t digest[SHA256_SIZE], struct str signature, bool *no_memory)
 {
     mbedtls_rsa_context rsa;
-    bool ok;
+    int error;
 
+    *no_memory = false;
     if (!rsa_key_is_fit(key) || signature.n != key->modulus.n)
         return false;
     mbedtls_rsa_init(&rsa);
-    ok = load_key(&rsa, key) && mbedtls_rsa_pkcs1_verify(&rsa, MBEDTLS_MD_SHA256, SHA256_SIZE, digest,
-                                                         (const unsigned char *)signature.p) == 0;
+    error = load_key(&rsa, key);
+    if (error == 0)
+        error =
+            mbedtls_rsa_pkcs1_verify(&rsa, MBEDTLS_MD_SHA256, SHA256_SIZE, digest, (const unsigned char *)signature.p);
     mbedtls_rsa_free(&rsa);
-    return ok;
+    *no_memory = is_shortage(error);
+    return error == 0;
 }
 
 /* ---- Ed25519 ---- */

@@ -37,9 +37,9 @@ struct rsa_key {
 bool rsa_key_read(struct str der, struct rsa_key *);
 
 /* RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 8.2). False for any key outside 1024..4096 bits, an even exponent or one
- * below 3, whatever the caller forgot.
+ * below 3, whatever the caller forgot. `*no_memory`: it was not found out, and false says nothing about the signature.
  */
-bool rsa_verify(const struct rsa_key *, const uint8_t digest[SHA256_SIZE], struct str signature);
+bool rsa_verify(const struct rsa_key *, const uint8_t digest[SHA256_SIZE], struct str signature, bool *no_memory);
 
 /* Ed25519 (RFC 8032) over the digest as its message (RFC 8463 3). Keys of low order are refused. */
 bool ed25519_verify(struct str key, const uint8_t digest[SHA256_SIZE], struct str signature);

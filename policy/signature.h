@@ -19,7 +19,7 @@ struct signature_job {
     uint8_t digest[32];   /* of the header fields */
 };
 
-/* "pass" or "fail". About 0.05 ms for RSA-2048, 0.25 ms for RSA-4096. */
+/* "pass" or "fail"; NULL without the memory to find out. About 0.05 ms for RSA-2048, 0.25 ms for RSA-4096. */
 const char *signature_verify(const struct signature_job *);
 
 #endif

@@ -131,13 +131,18 @@ static void mark_computed(struct judge *j, struct question q)
 static void do_job(struct judge *j, const struct signature_job *job)
 {
     const struct question q = { ASK_SIG, job->name };
+    const char *result;
     struct str word;
 
     if (answer_known(j, q))
         return;
-    word = str_of(signature_verify(job));
+    result = signature_verify(job);
     j->signatures++;
-    facts_answer(&j->facts, q, FACT_OK, &word, 1);
+    if (result != NULL) {
+        word = str_of(result);
+        facts_answer(&j->facts, q, FACT_OK, &word, 1);
+    } else
+        facts_answer(&j->facts, q, FACT_TEMP, NULL, 0);
     mark_computed(j, q);
 }
 

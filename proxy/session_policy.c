@@ -132,10 +132,18 @@ static void answer(struct facts *facts, enum ask kind, struct str key, const cha
     facts_answer(facts, (struct question){ kind, key }, text.n > 0 ? FACT_OK : FACT_NODATA, &text, text.n > 0);
 }
 
+/* Want of memory is no word against a signature: nobody may refuse a message for it (ORACLE X14). */
 static void verify_signatures(struct facts *facts, const struct outcome *outcome)
 {
-    for (size_t i = 0; i < outcome->jobs; i++)
-        answer(facts, ASK_SIG, outcome->job[i].name, signature_verify(&outcome->job[i]));
+    for (size_t i = 0; i < outcome->jobs; i++) {
+        const struct signature_job *job = &outcome->job[i];
+        const char *result = signature_verify(job);
+
+        if (result != NULL)
+            answer(facts, ASK_SIG, job->name, result);
+        else
+            facts_answer(facts, (struct question){ ASK_SIG, job->name }, FACT_TEMP, NULL, 0);
+    }
 }
 
 /* True when it is answered: from memory, or because there is nobody to ask. */

@@ -729,14 +729,17 @@ static struct stream *stream_new(struct stream_loop *loop, stream_listener *list
     return s;
 }
 
-struct stream *stream_accept(struct stream_loop *loop, uv_tcp_t *server, stream_listener *listener, void *owner)
+struct stream *stream_accept(struct stream_loop *loop, uv_tcp_t *server, stream_listener *listener, void *owner,
+                             bool *is_lost)
 {
     struct stream *s = stream_new(loop, listener, owner);
 
+    *is_lost = false;
     if (s == NULL)
         return NULL;
-    if (uv_accept((uv_stream_t *)server, uv_of(s)) != 0) {
+    if (uv_accept((uv_stream_t *)server, uv_of(s)) != 0) { /* uv_accept has closed it */
         stream_reset(s);
+        *is_lost = true;
         return NULL;
     }
     s->phase = CLEAR;

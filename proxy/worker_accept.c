@@ -204,23 +204,38 @@ static void wait_at(struct door *door)
     uv_timer_start(&w->retry_accept, on_retry, RETRY_MS, 0);
 }
 
+static void on_connection(uv_stream_t *tcp, int status);
+
+/* A connection that could not be taken is gone. libuv looks at a port whose connection waited only when the next was taken,
+ * and here none will be: uv_listen makes it look again.
+ */
+static void look_again(struct door *door)
+{
+    log_say(door->worker->env.log, LOG_WARN, "accept", "out of descriptors or memory, a client was turned away");
+    uv_listen((uv_stream_t *)&door->tcp, BACKLOG, on_connection);
+}
+
 static void take_one(struct door *door)
 {
     struct worker *w = door->worker;
     struct connection *c = connection_new(w, door->port);
+    bool is_lost;
 
     if (c == NULL) {
         wait_at(door);
         return;
     }
     w->uncounted++;
-    c->north = stream_accept(&w->streams, &door->tcp, connection_event, c);
+    c->north = stream_accept(&w->streams, &door->tcp, connection_event, c, &is_lost);
     if (c->north != NULL) {
         introduce(c);
         return;
     }
     connection_remove(c);
-    wait_at(door);
+    if (is_lost)
+        look_again(door);
+    else
+        wait_at(door);
 }
 
 static void on_connection(uv_stream_t *tcp, int status)

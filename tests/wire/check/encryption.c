@@ -1,7 +1,7 @@
 /* ORACLE 4, TLS with clients: what STARTTLS does to a session (T-1 to T-4), and the family's table.
  *
- * TLS without keys hides what is said in it, not that it is TLS: records, hellos and alerts in clear are judged all the same, and
- * what would need keys is not looked at. */
+ * TLS without keys hides what is said in it, not that it is TLS: records, hellos and alerts in clear are judged all
+ * the same, and what would need keys is not looked at. */
 #include "encryption.h"
 
 #include <string.h>
@@ -113,8 +113,8 @@ static const struct reply *answer_to_injected(const struct dialogue *d)
     return NULL;
 }
 
-/* Octets between STARTTLS and its go-ahead are dropped, or end the session. (Who refuses STARTTLS because of them gives no
- * go-ahead.) */
+/* Octets between STARTTLS and its go-ahead are dropped, or end the session. (Who refuses STARTTLS because of them
+ * gives no go-ahead.) */
 static void judge_injected(const struct session *s, struct tally *tally)
 {
     const struct dialogue *d = s->north;
@@ -195,9 +195,10 @@ static const char *stale_state(const struct command *c, bool is_greeted)
     return NULL;
 }
 
-/* Each command and its reply are looked at by `wrong_with`, from the first index up to the last. */
+/* Each command and its reply are looked at by `wrong_with`, which hears whether EHLO or HELO was answered 2xx before
+ * it. */
 static void judge_commands(const struct session *s, struct tally *tally, size_t from, size_t to,
-                           const char *wrong_with(const struct command *, bool is_greeted))
+                           const char *wrong_with(const struct command *, bool))
 {
     const struct dialogue *d = s->north;
     bool is_greeted = false, is_wrong = false;
@@ -230,8 +231,8 @@ static void judge_resets(const struct trial *t, struct tally *tally)
 
 /* ---- T-4 ---- */
 
-/* RFC 3207 4: in clear all but NOOP, EHLO, STARTTLS and QUIT is refused. A line that is no sound MAIL, or comes before EHLO, may be
- * refused for that. */
+/* RFC 3207 4: in clear all but NOOP, EHLO, STARTTLS and QUIT is refused. A line that is no sound MAIL, or comes
+ * before EHLO, may be refused for that. */
 static const char *slip_in_clear(const struct command *c, bool is_greeted)
 {
     struct address a;

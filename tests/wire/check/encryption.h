@@ -1,5 +1,5 @@
-/* What the judges of ORACLE 4 share: encryption.c (STARTTLS, T-1 to T-4), encryption_hello.c (T-5, T-6), encryption_ends.c (T-7,
- * T-8). */
+/* What the judges of ORACLE 4 share: encryption.c (STARTTLS, T-1 to T-4), encryption_hello.c (T-5, T-6),
+ * encryption_ends.c (T-7, T-8). */
 #ifndef WIRE_ENCRYPTION_H
 #define WIRE_ENCRYPTION_H
 

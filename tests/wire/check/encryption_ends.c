@@ -1,4 +1,5 @@
-/* How TLS ends: failed handshakes, closes and truncation with clients (ORACLE T-7), and all of TLS with the back end (T-8). */
+/* How TLS ends: failed handshakes, closes and truncation with clients (ORACLE T-7), and all of TLS with the back end
+ * (T-8). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,8 @@ struct moments {
     size_t lone_n;
 };
 
-/* The gateway's own probes say EHLO and QUIT. Who greeted, was answered, and neither asks for TLS nor quits was to carry mail. */
+/* The gateway's own probes say EHLO and QUIT. Who greeted, was answered, and neither asks for TLS nor quits was to
+ * carry mail. */
 static bool is_for_client(const struct dialogue *d)
 {
     const struct stream *server = &d->connection->stream[SERVER];
@@ -126,7 +128,8 @@ static size_t count_until(const int64_t *times, size_t n, int64_t when)
     return low;
 }
 
-/* The first connection that nobody claims at or after `from`; NULL: none before `to`, or other clients were there, too. */
+/* The first connection that nobody claims at or after `from`; NULL: none before `to`, or other clients were there,
+ * too. */
 static const struct dialogue *lone_between(const struct moments *m, int64_t from, int64_t to)
 {
     size_t low = 0, high = m->lone_n;
@@ -260,7 +263,8 @@ static bool goes_on(const struct dialogue *d)
     return false;
 }
 
-/* Who drops such octets and goes on looks the same as who takes them for replies. Postern ends the session, and is held to that. */
+/* Who drops such octets and goes on looks the same as who takes them for replies. Postern ends the session, and is
+ * held to that. */
 static void judge_response_injection(const struct south_end *end, struct tally *tally)
 {
     const struct dialogue *d = end->dialogue;

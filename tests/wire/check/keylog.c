@@ -1,5 +1,5 @@
-/* The NSS key log, as browsers, openssl s_client -keylogfile and our wire build write it: a label, the client random, a secret,
- * in hexadecimal, one line each (draft-ietf-tls-keylogfile).
+/* The NSS key log, as browsers, openssl s_client -keylogfile and our wire build write it: a label, the client random, a
+ * secret, in hexadecimal, one line each (draft-ietf-tls-keylogfile).
  *
  * A campaign's log has a million lines, in any order, and several of them for each session: they are sorted once. */
 #include "keylog.h"

@@ -12,7 +12,8 @@ enum secret_kind {
     SECRET_SERVER_TRAFFIC
 };
 
-/* The secret of the session that began with this client random; n = 0 and p = NULL when there is none. `k` may be NULL. */
+/* The secret of the session that began with this client random; n = 0 and p = NULL when there is none. `k` may be
+ * NULL. */
 struct slice keylog_find(const struct keylog *k, const uint8_t client_random[32], enum secret_kind kind);
 
 #endif

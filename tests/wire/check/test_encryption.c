@@ -1,5 +1,5 @@
-/* T-1 to T-8: each with what holds, what breaks it, and what is left in doubt. Where keys would be needed, what TLS hides is put
- * into the session that was read. */
+/* T-1 to T-8: each with what holds, what breaks it, and what is left in doubt. Where keys would be needed, what TLS
+ * hides is put into the session that was read. */
 #include "play.h"
 #include "play_text.h"
 #include "tls_talk.h"

@@ -477,7 +477,8 @@ static void follows_key_updates(void)
     talk_end(&t);
 }
 
-/* A server may echo the session id and begin anew all the same: only a handshake without Certificate takes a session up. */
+/* A server may echo the session id and begin anew all the same: only a handshake without Certificate takes a session
+ * up. */
 static void knows_resumption_by_the_certificate(void)
 {
     static const uint8_t id[] = "0123456789abcdef0123456789abcdef";

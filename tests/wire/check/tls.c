@@ -1,13 +1,15 @@
 /* One TLS connection, read from outside. See tls.h.
  *
- * Each side's stream is cut into records (tls_records.c). Records go through three phases: in clear; protected up to the
- * Finished; and application data. Who passes into which phase follows from what was read: in TLS 1.3 the ServerHello protects both
- * sides from there on, the Finished and each KeyUpdate changes the sender's keys; in TLS 1.2 a side's ChangeCipherSpec protects
- * what it sends. The sides are read in the order of their frames, except that a side waits for the other where it needs what
- * that says: order in a capture is not to be trusted for more than the order of events told.
+ * Each side's stream is cut into records (tls_records.c). Records go through three phases: in clear; protected up to
+ * the Finished; and application data. Who passes into which phase follows from what was read: in TLS 1.3 the
+ * ServerHello protects both sides from there on, the Finished and each KeyUpdate changes the sender's keys; in TLS 1.2
+ * a side's ChangeCipherSpec protects what it sends. The sides are read in the order of their frames, except that a side
+ * waits for the other where it needs what that says: order in a capture is not to be trusted for more than the order of
+ * events told.
  *
- * A side whose keys are missing or whose record does not authenticate goes blind: its records are still counted and searched
- * for a breach, the place of its Finished is still found by its shape, and nothing of the session's plain text is handed out. */
+ * A side whose keys are missing or whose record does not authenticate goes blind: its records are still counted and
+ * searched for a breach, the place of its Finished is still found by its shape, and nothing of the session's plain
+ * text is handed out. */
 #include "tls.h"
 
 #include <stdlib.h>
@@ -440,8 +442,8 @@ static void take_blind_12(struct reading *r, struct direction *d)
         note_finished(r, d);
 }
 
-/* All that a TLS 1.3 client sends before its Finished is an alert, which is shorter. (A client that was asked for a certificate
- * is taken for finished a record early.) */
+/* All that a TLS 1.3 client sends before its Finished is an alert, which is shorter. (A client that was asked for a
+ * certificate is taken for finished a record early.) */
 static void take_blind_13(struct reading *r, struct direction *d)
 {
     size_t finished = SEALED_ALERT_13 + 2 + (r->suite ? tls_suite_hash(r->suite) : 32);

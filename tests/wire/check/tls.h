@@ -1,8 +1,8 @@
 /* TLS 1.2 and 1.3 records of a captured connection: what they show in clear, and with a key log what they hide.
  *
- * Our own record layer on mbedTLS' AEAD functions, not tshark: it keeps the frame and time of each octet, judges the records
- * themselves (ORACLE T), needs no 300 MB package, and reads a campaign's capture in one pass. A test compares it with tshark's.
- * Suites: AES-128/256-GCM and ChaCha20-Poly1305, which is all that Postern offers. */
+ * Our own record layer on mbedTLS' AEAD functions, not tshark: it keeps the frame and time of each octet, judges the
+ * records themselves (ORACLE T), needs no 300 MB package, and reads a campaign's capture in one pass. A test
+ * compares it with tshark's. Suites: AES-128/256-GCM and ChaCha20-Poly1305, which is all that Postern offers. */
 #ifndef WIRE_TLS_H
 #define WIRE_TLS_H
 
@@ -51,8 +51,8 @@ struct tls_session {
     /* The first octet that is no TLS record: NULL none. Offset into that side's stream. */
     const char *breach[2];
     size_t breach_at[2];
-    /* The key log had it and every protected record authenticated, on both sides. So, too, when the handshake failed before
-     * anything was protected: nothing is hidden then. A breach is judged apart. */
+    /* The key log had it and every protected record authenticated, on both sides. So, too, when the handshake failed
+     * before anything was protected: nothing is hidden then. A breach is judged apart. */
     bool is_decrypted;
     const char *why_not;    /* else the reason in a few words */
     struct stream plain[2]; /* application data; empty unless is_decrypted. is_ended: close_notify */

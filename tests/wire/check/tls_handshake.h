@@ -1,4 +1,5 @@
-/* Handshake messages: put together from records, and what the oracle wants to know of them (RFC 8446 4, RFC 5246 7.4). */
+/* Handshake messages: put together from records, and what the oracle wants to know of them (RFC 8446 4, RFC 5246
+ * 7.4). */
 #ifndef WIRE_TLS_HANDSHAKE_H
 #define WIRE_TLS_HANDSHAKE_H
 

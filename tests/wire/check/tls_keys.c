@@ -172,7 +172,7 @@ static void put_sequence(uint8_t *to, uint64_t sequence)
 /* RFC 8446 5.3, RFC 7905 2: the IV, with the sequence number over its end. */
 static void make_nonce(const struct tls_cipher *c, uint8_t nonce[NONCE])
 {
-    put_sequence(nonce + NONCE - 8, c->sequence);
+    put_sequence(nonce + (NONCE - 8), c->sequence);
     memset(nonce, 0, NONCE - 8);
     for (int i = 0; i < NONCE; i++)
         nonce[i] ^= c->iv[i];

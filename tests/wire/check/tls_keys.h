@@ -26,8 +26,8 @@ struct tls_cipher *tls_cipher_12(const struct tls_suite *s, struct slice master,
 struct tls_cipher *tls_cipher_13(const struct tls_suite *s, struct slice secret);
 /* The keys after a KeyUpdate (RFC 8446 7.2). */
 struct tls_cipher *tls_cipher_updated(const struct tls_cipher *c);
-/* Opens the next record of this direction. `plain` gets the text, `type` what it is (in 1.3 that is hidden, and padding goes).
- * False: it does not authenticate, and the next call tries the same sequence number again. */
+/* Opens the next record of this direction. `plain` gets the text, `type` what it is (in 1.3 that is hidden, and
+ * padding goes). False: it does not authenticate, and the next call tries the same sequence number again. */
 bool tls_cipher_open(struct tls_cipher *c, const struct tls_record *record, uint8_t *type, struct buffer *plain);
 /* No record was opened yet. */
 bool tls_cipher_is_unused(const struct tls_cipher *c);

@@ -7,7 +7,8 @@ void tls_reader_start(struct tls_reader *r, const struct stream *s, size_t at)
     r->at = at < s->octets.n ? at : s->octets.n;
 }
 
-/* What is wrong with a header of which the first `header.n` octets are there: a wrong one is known before it is complete. */
+/* What is wrong with a header of which the first `header.n` octets are there: a wrong one is known before it is
+ * complete. */
 static const char *header_breach(struct slice header, size_t body_max)
 {
     if (header.n > 0 && (header.p[0] < CONTENT_CHANGE_CIPHER || header.p[0] > CONTENT_DATA))

@@ -1,7 +1,7 @@
 /* tls_streams CAPTURE [KEYLOG]: what each TCP connection of a capture carries in TLS, from its first octet on.
  *
- * For people who wonder, and for tests/wire/tls_compare, which compares it with tshark's. Three lines each: what it is, and the
- * octets of either side in hexadecimal. */
+ * For people who wonder, and for tests/wire/tls_compare, which compares it with tshark's. Three lines each: what it
+ * is, and the octets of either side in hexadecimal. */
 #include <stdio.h>
 
 #include "flow.h"
