@@ -22,12 +22,12 @@ struct candidate {
     size_t transaction;
 };
 
-/* One of its names: a token, or an envelope. */
+/* A name of something that happened: a token, an envelope, an end of a connection. `latest_to` is when the last answer to
+ * a RCPT came of all that have this name and began no later. */
 struct named {
     uint64_t hash;
-    int64_t began; /* when MAIL came */
-    int64_t
-        latest_to; /* of all with this name that began no later: when the last answer to a RCPT came */
+    int64_t began; /* when it happened, or MAIL came */
+    int64_t latest_to;
     size_t what;
 };
 
