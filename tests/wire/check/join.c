@@ -220,18 +220,22 @@ static bool is_at_listener(const struct record *r, const struct session *s)
 {
     struct endpoint listener;
 
-    return !read_endpoint(r, "listener_address", &listener) ||
-           endpoint_equal(&listener, &s->north->connection->end[SERVER]);
+    return !read_endpoint(r, "address", &listener) || endpoint_equal(&listener, &s->north->connection->end[SERVER]);
 }
 
-/* By the client's address and port: the last session from there that had begun by then. A balancer in front hides them
- * both; then the log names an end that is on no wire, and nothing is found. */
+/* Who was at the other end of the wire: the balancer (PROXY protocol), where one announced the client. */
+static bool read_client(const struct record *r, struct endpoint *e)
+{
+    return read_endpoint(r, "peer", e) || read_endpoint(r, "client", e);
+}
+
+/* By the client's address and port: the last session from there that had begun by then. */
 static struct session *session_of_client(struct join *j, const struct record *r)
 {
     struct endpoint client;
     int64_t time = record_time(r);
 
-    if (!read_endpoint(r, "client", &client))
+    if (!read_client(r, &client))
         return NULL;
     uint64_t hash = hash_endpoint(hash_start, &client);
     size_t i = names_until(&j->by_client, hash, time == 0 ? INT64_MAX : time + log_slack);
@@ -275,14 +279,49 @@ static void note_via(struct join *j, size_t record)
         add_name(&j->by_via, (struct named){ via_hash(&via, &backend), record_time(r), 0, record });
 }
 
+/* Lines of whole connections from one client's address and port. Where there are as many as sessions from there, the first is of the
+ * first: the log's clock is too coarse for a port that is used again within milliseconds. */
+static void learn_ids(struct join *j, const struct named *line, size_t n)
+{
+    const struct record *record = j->t->records.record;
+    size_t to = names_until(&j->by_client, line->hash, INT64_MAX), from = to;
+
+    while (from > 0 && j->by_client.named[from - 1].hash == line->hash)
+        from--;
+    for (size_t i = 0; i < n; i++) {
+        const struct record *r = &record[line[i].what];
+        struct session *s = to - from == n ? &j->t->session[j->by_client.named[from + i].what] : NULL;
+        if (s == NULL || !is_at_listener(r, s))
+            learn_id(j, r);
+        else if (record_value(r, "id").n > 0)
+            lookup_add(&j->by_id, hash_octets(hash_start, record_value(r, "id")), (size_t)(s - j->t->session));
+    }
+}
+
+static void learn_connections(struct join *j)
+{
+    struct records *log = &j->t->records;
+    struct names lines = { 0 };
+    struct endpoint client;
+
+    for (size_t i = 0; i < log->n; i++)
+        if (record_is(&log->record[i], "connection") && read_client(&log->record[i], &client))
+            add_name(&lines, (struct named){ hash_endpoint(hash_start, &client), (int64_t)i, 0, i });
+    sort_names(&lines);
+    for (size_t i = 0, n; i < lines.n; i += n) {
+        for (n = 1; i + n < lines.n && lines.named[i + n].hash == lines.named[i].hash; n++)
+            ;
+        learn_ids(j, &lines.named[i], n);
+    }
+    free(lines.named);
+}
+
 /* Ids of whole connections first: their lines name the listener, too. */
 static void read_log(struct join *j)
 {
     struct records *log = &j->t->records;
 
-    for (size_t i = 0; i < log->n; i++)
-        if (record_is(&log->record[i], "connection"))
-            learn_id(j, &log->record[i]);
+    learn_connections(j);
     for (size_t i = 0; i < log->n; i++) {
         const struct record *r = &log->record[i];
         bool is_transaction = record_is(r, "transaction");
