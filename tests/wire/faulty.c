@@ -132,6 +132,8 @@ __attribute__((constructor)) static void begin(void)
         map_file(path);
 }
 
+void __sanitizer_print_stack_trace(void) __attribute__((weak)); /* who asked, for the log */
+
 /* 0: the call is made. Else what becomes of it. */
 static int fate_of(enum kind kind)
 {
@@ -143,6 +145,13 @@ static int fate_of(enum kind kind)
     if (c->kind != kind || c->at == 0 || --c->at != 0)
         return 0;
     c->fired++;
+    if (__sanitizer_print_stack_trace != NULL) {
+        pid_t me = self;
+
+        self = 0; /* its own calls succeed */
+        __sanitizer_print_stack_trace();
+        self = me;
+    }
     return c->fate;
 }
 

@@ -159,6 +159,8 @@ def details(account):
         for (_, state), n in account.phases.items():
             states[state] += n
         lines.append("  clients' phases at the faults: " + _counts(states))
+    if account.unlogged:
+        lines.append("  of X2 and X3, not in the log: %d" % account.unlogged)
     if account.verdicts:
         lines.append("  wirecheck: " + _counts(account.verdicts))
     lines += ["  note: " + note for note in account.notes]

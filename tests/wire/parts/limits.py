@@ -18,6 +18,7 @@ from parts.rig import Rig
 
 TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_MOST = 0.05        # of a processor, R-6
+ROOM = 1_500_000        # octets of address space for a worker beyond what it has when it has nothing to do
 
 
 def cpu_seconds(pid):
@@ -207,13 +208,20 @@ class LittleMemory(Hungry):
     sections = {"limits": {"sessions": 400}}
 
     def task(self, rig):
-        for pid in rig.service.workers():
-            size = int(status_of(pid)["VmSize"].split()[0]) * 1024
-            resource.prlimit(pid, resource.RLIMIT_AS, (size + 2_000_000, size + 2_000_000))
+        size = max(int(status_of(pid)["VmSize"].split()[0]) * 1024 for pid in rig.service.workers())
+        resource.prlimit(rig.service.pid, resource.RLIMIT_AS, (size + ROOM, resource.RLIM_INFINITY))
+        yield from self.renew_workers(rig)
         yield from self.big_mail(rig)
         yield from super().task(rig)
+        resource.prlimit(rig.service.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        yield from self.renew_workers(rig)
+
+    def renew_workers(self, rig):
+        """They inherit the supervisor's limit: nobody may set it for a process without privileges."""
         for pid in rig.service.workers():
-            resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            with rig.event("worker"), contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            yield self.loop.sleep(1.2)
 
     def big_mail(self, rig):
         """Traffic while memory is short; 452 and 421 are fine."""
