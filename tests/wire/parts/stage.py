@@ -10,10 +10,11 @@ import time
 
 from e2e.parts import dns as dns_parts
 from e2e.parts.certs import certificate
-from e2e.parts.gateway import BAD_NEWS, Process, children, environment, parse_line
+from e2e.parts.gateway import BAD_NEWS, Process, children, environment
 
 from .legs import OPEN, SMALL_WINDOW, Leg, Pump
 
+CLIENT = "203.0.113.9"
 GATEWAY, GATEWAY6 = "192.0.2.25", "2001:db8:25::25"
 DNS = "10.0.53.53"
 BLACK_HOLE = "10.0.0.66"    # a back end that nobody answers for
@@ -45,6 +46,12 @@ class Places:
         for pattern, new in self._rules:
             text = pattern.sub(new, text)
         return text
+
+    def packed(self, octets):
+        """The same for octets in which addresses are four of them each."""
+        for address in (CLIENT, GATEWAY):
+            octets = octets.replace(ipaddress.ip_address(address).packed, ipaddress.ip_address(self.text(address)).packed)
+        return octets
 
 
 def sections_of(settings, tls_listener=None):
@@ -372,6 +379,7 @@ class Stage:
         self.process.kill()
         self.dns.stop()
         self.log.look()
+        (self.folder / ("postern-%d.log" % self.port)).write_text("".join(line + "\n" for line in self.log.lines))
         bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
