@@ -19,7 +19,8 @@ BULK, BULK_EDGE, BULK_PIECE = 8192, 2048, 251   # of large sends only the edges 
 STANDARD_OFFERS = ["PIPELINING", "SIZE 20000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
 DATE = "Sun, 22 Nov 2026 12:00:00 +0000"        # of every scenario's clock
 ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
-CANNOT = {"admission:": "admission is decided by counts of real connections", "message pool:": "no such small message pool",
+CANNOT = {"admission:": "admission is decided by counts of real connections",
+          "message pool:": "no such small message pool",
           "others hold": "other sessions' memory cannot be held", "north takes": "the kernel takes what it likes",
           "south takes": "the kernel takes what it likes"}
 # Before these something may have come that is expected later: who is gone hears nothing, and connections are the kernel's.
@@ -62,7 +63,8 @@ class Scenario:
         return (self.of(word) or [default])[-1]
 
     def servers(self):
-        return [line.split("=", 1)[1].replace(":25", "") for line in self.config if re.match(r"\[backend\] servers *=", line)]
+        return [line.split("=", 1)[1].replace(":25", "") for line in self.config
+                if re.match(r"\[backend\] servers *=", line)]
 
     def words(self):
         return {word for _, word, _ in self.settings + self.steps}
@@ -105,7 +107,7 @@ class Scenario:
             return "it is about TLS itself"
         if mode.cuts and "segments matter" in self.of("rule:"):
             return "its segments matter"
-        if mode.cuts and "south stalls" in self.words():
+        if "south stalls" in self.words() and (mode.cuts or self.waits()):
             return "the kernel reads for a back end that stalls, a little at least"
         return self._black_hole()
 
@@ -142,7 +144,8 @@ def duration(text):
 def pattern_of(text):
     """`*` is anything, `\\*` a star."""
     parts = re.split(r"(\\\*|\*)", text)
-    return re.compile("".join({"*": ".*", "\\*": r"\*"}.get(part, re.escape(part)) for part in parts).encode("latin-1"), re.S)
+    text = "".join({"*": ".*", "\\*": r"\*"}.get(part, re.escape(part)) for part in parts)
+    return re.compile(text.encode("latin-1"), re.S)
 
 
 def shown(octets, n=150):
@@ -172,8 +175,8 @@ class Player:
     # ---- telling ----
 
     def fail(self, text):
-        raise Failed("%s:%s: %s %s\n    %s" % (self.scenario.file, self.at[0], self.at[1], shown(self.at[2].encode("latin-1")),
-                                               text))
+        line, word, rest = self.at
+        raise Failed("%s:%s: %s %s\n    %s" % (self.scenario.file, line, word, shown(rest.encode("latin-1")), text))
 
     def tell(self, mark, octets):
         for line in bytes(octets[:4000]).splitlines(True)[:20]:
@@ -247,8 +250,8 @@ class Player:
     # ---- sending ----
 
     def leg(self, word):
-        leg = self.north if word in (">", ">>", "<", "<<", "<*") or word.startswith(("north", "nothing north")) else self.south
-        return leg
+        is_north = word in (">", ">>", "<", "<<", "<*") or word.startswith(("north", "nothing north"))
+        return self.north if is_north else self.south
 
     def gather(self, word, octets):
         leg = self.leg(word)
@@ -335,7 +338,8 @@ class Player:
         pattern = self.map(rest).replace("(S1)", "(*)")
         line = self._line(leg)
         if line is None or not pattern_of(pattern).fullmatch(line):
-            self.fail("got %s" % ("nothing; so far: %s, %s" % (shown(leg.incoming), leg.state) if line is None else shown(line)))
+            self.fail("got nothing; so far: %s, %s" % (shown(leg.incoming), leg.state) if line is None else
+                      "got " + shown(line))
         self.south_ehlo = rest.startswith(("EHLO ", "HELO ")) and leg is self.south
 
     def expect_raw(self, rest):
@@ -444,7 +448,8 @@ class Player:
         """The next connection may be meant for the same back end: it must not be up before it has been down."""
         _, at = self._next_steps()
         before = self._log_count("backend_down")
-        self.pump.until(lambda: self._log_count("backend_down") > before or self.north.incoming or self.stage.arrivals, 0.3)
+        self.pump.until(lambda: self._log_count("backend_down") > before or self.north.incoming or self.stage.arrivals,
+                        0.3)
         self.connections += 1
         self.stage.is_spoiled = True
         self.stage.settle()
@@ -531,7 +536,8 @@ class Player:
 
     def _was_asked(self, what):
         pattern = pattern_of(what.lower())
-        return any(pattern.fullmatch(("%s %s" % (q.type, q.name)).lower().encode("latin-1")) for q in self.stage.dns.asked())
+        asked = [("%s %s" % (q.type, q.name)).lower().encode("latin-1") for q in self.stage.dns.asked()]
+        return any(pattern.fullmatch(line) for line in asked)
 
     def dns_asked(self, what):
         self.stage.settle()
@@ -654,10 +660,12 @@ TABLE = (
     (EVENT, Player.resets, "north resets", "south resets"), (EVENT, Player.stalls, "north stalls", "south stalls"),
     (EVENT, Player.resumes, "north resumes", "south resumes"), (EVENT, Player.tls_north, "tls north"),
     (EVENT, Player.tls_south, "tls south"), (EVENT, Player.wait, "wait"), (EVENT, Player.pause, "pause"),
-    (EVENT, Player.drain, "drain"), (EVENT, Player.new_session, "new session"), (EVENT, Player.dns_answers, "dns answers"),
-    (EVENT, Player.dns_fails, "dns fails"), (LOOK, Player.dns_asked, "dns asked"), (LOOK, Player.dns_not_asked, "dns not asked"),
+    (EVENT, Player.drain, "drain"), (EVENT, Player.new_session, "new session"),
+    (EVENT, Player.dns_answers, "dns answers"), (EVENT, Player.dns_fails, "dns fails"),
+    (LOOK, Player.dns_asked, "dns asked"), (LOOK, Player.dns_not_asked, "dns not asked"),
     (LOOK, Player.wire_is, "north is", "south is"), (LOOK, Player.session_is_over, "session is over"),
-    (LOOK, Player.whatever, "whatever north", "whatever south"), (LOOK, Player.nothing_on, "nothing north", "nothing south"),
+    (LOOK, Player.whatever, "whatever north", "whatever south"),
+    (LOOK, Player.nothing_on, "nothing north", "nothing south"),
     (LOOK, Player.nothing, "nothing"), (LOOK, Player.no_backend, "no back end"),
 )
 ACTS = {word: act for _, act, *words in TABLE for word in words}

@@ -1,5 +1,5 @@
-"""A stage for scenarios: one gateway with one configuration, the back ends behind it, its DNS server, and the addresses of
-them all in a laboratory. Several scenarios may be played on one stage, one after the other."""
+"""A stage for scenarios: one gateway with one configuration, the back ends behind it, its DNS server, and the addresses
+of them all in a laboratory. Several scenarios may be played on one stage, one after the other."""
 import ipaddress
 import os
 import re
@@ -115,7 +115,9 @@ class Name:
             return dns_parts.NXDOMAIN(dns, query)
         if values == ["NODATA"]:
             values = []
-        return dns.of([(query.type, value.encode("latin-1") if query.type == "TXT" else value) for value in values], query)
+        if query.type == "TXT":
+            values = [value.encode("latin-1") for value in values]
+        return dns.of([(query.type, value) for value in values], query)
 
 
 def read_record(text):
@@ -289,7 +291,8 @@ class Stage:
         self.ini_file = self.folder / ("postern-%d.ini" % self.port)
         self.ini_file.write_text(self.ini())
         with self.lab.at("gateway"):
-            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage-%d-" % os.getpid())
+            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(),
+                                   name="stage-%d-" % os.getpid())
         self.log = Log(self.process.output)
         self._serve_probes()
         self.pids = [self.process.pid] + children(self.process.pid)
