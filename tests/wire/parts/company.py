@@ -2,12 +2,13 @@
 import base64
 import json
 import multiprocessing
-import os
+import queue
+import signal
 import time
 import traceback
 
 from .netns import Laboratory
-from .player import Failed, Mode, NotPlayed, Player, cuts_of
+from .player import Failed, Player, cuts_of
 from .stage import Places, Stage
 
 FIRST_PORT, LAST_PORT = 10000, 60000
@@ -88,8 +89,6 @@ class Troupe:
                 self.keep(self.stage, "(probes)", mode.name)
             player = Player(self.stage, scenario, mode, cut)
             player.play()
-        except NotPlayed as why:
-            result, reason = "not played", str(why)
         except Failed as why:
             result, reason = "failed", str(why)
         except Exception:   # the harness itself: that, too, is a failure, and the next scenario gets its chance
@@ -133,6 +132,7 @@ class Troupe:
 
 
 def _job(wish, lab_name, ports, tasks, results, number):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     lab = Laboratory(lab_name)
     lab.open()
     try:
@@ -148,23 +148,36 @@ def play_all(wish, lab, scenarios, modes, tell):
     """All results, each told as it comes. A player that breaks is an error of the whole."""
     fork = multiprocessing.get_context("fork")
     tasks, results, ports = fork.Queue(), fork.Queue(), fork.Value("i", FIRST_PORT)
+    tasks.cancel_join_thread()      # a run that is broken off does not wait for somebody to take the rest
     for chunk in chunks(scenarios, modes):
         tasks.put(chunk)
     jobs = []
     for number in range(wish.jobs):
         tasks.put(None)
-        jobs.append(fork.Process(target=_job, args=(wish, lab.name, ports, tasks, results, number)))
+        jobs.append(fork.Process(target=_job, args=(wish, lab.name, ports, tasks, results, number), daemon=True))
         jobs[-1].start()
-    found, ended = [], 0
-    while ended < len(jobs):
-        result = results.get()
-        if result is None:
-            ended += 1
-        elif "broken" in result:
+    found = []
+    for result in _arriving(jobs, results):
+        if "broken" in result:
             raise AssertionError(result["broken"])
-        else:
-            found.append(result)
-            tell(result)
+        found.append(result)
+        tell(result)
     for job in jobs:
         job.join()
     return found
+
+
+def _arriving(jobs, results):
+    """Results until all players have ended; one that was killed is an error, not a wait."""
+    ended = 0
+    while ended < len(jobs):
+        try:
+            result = results.get(timeout=5)
+        except queue.Empty:
+            if any(job.exitcode for job in jobs):
+                raise AssertionError("a player was killed") from None
+            continue
+        if result is None:
+            ended += 1
+        else:
+            yield result

@@ -61,7 +61,6 @@ class Leg:
         self._put(octets)
 
     def _put(self, octets):
-        self.transcript.sent += octets
         self.outgoing += octets
         self.write()
 
@@ -76,6 +75,7 @@ class Leg:
             self.write_failed = True
             self.outgoing.clear()
             return
+        self.transcript.sent += self.outgoing[:n]
         del self.outgoing[:n]
 
     # ---- in ----

@@ -1,5 +1,5 @@
-"""A stage for scenarios: one gateway with one configuration, the back ends behind it, its DNS server, and the addresses of
-them all in a laboratory. Several scenarios may be played on one stage, one after the other."""
+"""A stage for scenarios: one gateway with one configuration, the back ends behind it, its DNS server, and the addresses
+of them all in a laboratory. Several scenarios may be played on one stage, one after the other."""
 import ipaddress
 import os
 import re
@@ -11,10 +11,11 @@ import time
 
 from e2e.parts import dns as dns_parts
 from e2e.parts.certs import certificate
-from e2e.parts.gateway import BAD_NEWS, Process, children, environment, parse_line
+from e2e.parts.gateway import BAD_NEWS, Process, children, environment
 
 from .legs import OPEN, SMALL_WINDOW, Leg, Pump
 
+CLIENT = "203.0.113.9"
 GATEWAY, GATEWAY6 = "192.0.2.25", "2001:db8:25::25"
 DNS = "10.0.53.53"
 BLACK_HOLE = "10.0.0.66"    # a back end that nobody answers for
@@ -46,6 +47,12 @@ class Places:
         for pattern, new in self._rules:
             text = pattern.sub(new, text)
         return text
+
+    def packed(self, octets):
+        """The same for octets in which addresses are four of them each."""
+        for address in (CLIENT, GATEWAY):
+            octets = octets.replace(ipaddress.ip_address(address).packed, ipaddress.ip_address(self.text(address)).packed)
+        return octets
 
 
 def sections_of(settings, tls_listener=None):
@@ -109,7 +116,9 @@ class Name:
             return dns_parts.NXDOMAIN(dns, query)
         if values == ["NODATA"]:
             values = []
-        return dns.of([(query.type, value.encode("latin-1") if query.type == "TXT" else value) for value in values], query)
+        if query.type == "TXT":
+            values = [value.encode("latin-1") for value in values]
+        return dns.of([(query.type, value) for value in values], query)
 
 
 def read_record(text):
@@ -285,7 +294,8 @@ class Stage:
         self.ini_file.write_text(self.ini())
         (self.ini_file.parent / "keys").symlink_to(keylog)
         with self.lab.at("gateway"):
-            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(), name="stage-%d-" % os.getpid())
+            self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(),
+                                   name="stage-%d-" % os.getpid())
         self.log = Log(self.process.output)
         self._serve_probes()
         self.pids = [self.process.pid] + children(self.process.pid)
@@ -375,7 +385,11 @@ class Stage:
         self.process.kill()
         self.dns.stop()
         self.log.look()
+<<<<<<< HEAD
         shutil.copy(self.process.output, self.ini_file.parent / "log")      # for tests/wire/judge
+=======
+        (self.folder / ("postern-%d.log" % self.port)).write_text("".join(line + "\n" for line in self.log.lines))
+>>>>>>> w-lab
         bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
