@@ -385,11 +385,7 @@ class Stage:
         self.process.kill()
         self.dns.stop()
         self.log.look()
-<<<<<<< HEAD
         shutil.copy(self.process.output, self.ini_file.parent / "log")      # for tests/wire/judge
-=======
-        (self.folder / ("postern-%d.log" % self.port)).write_text("".join(line + "\n" for line in self.log.lines))
->>>>>>> w-lab
         bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
