@@ -284,9 +284,9 @@ void session_north_secured(struct session *s, const struct tls_facts *tls)
     settle(s);
 }
 
-void session_north_written(struct session *s)
+void session_north_written(struct session *s, bool is_sent)
 {
-    if (s->wants.north.out.n == 0)
+    if (is_sent && s->wants.north.out.n == 0)
         s->accept_unsent = false;
     settle(s);
 }

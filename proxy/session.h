@@ -90,7 +90,8 @@ size_t session_north_input(struct session *, struct str in);
 void session_north_end(struct session *);                   /* FIN: no more input behind what was offered */
 void session_north_gone(struct session *, const char *why); /* reset, write error, TLS failure */
 void session_north_secured(struct session *, const struct tls_facts *);
-void session_north_written(struct session *); /* `out` got shorter */
+/* `out` got shorter; `is_sent`: what left it is with the kernel, and does not wait in TLS or for the socket. */
+void session_north_written(struct session *, bool is_sent);
 
 /* South. */
 /* `own` is our end of the connection, for the log; NULL when it is not known. */

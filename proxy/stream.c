@@ -833,6 +833,11 @@ void stream_write(struct stream *s, struct chain *out)
         flush(s);
 }
 
+bool stream_is_sent(const struct stream *s)
+{
+    return !s->broken && s->queued == 0 && (s->phase != SECURE || tls_output(s->tls)->n == 0);
+}
+
 void stream_start_tls(struct stream *s, struct tls *tls)
 {
     s->tls = tls;

@@ -71,6 +71,8 @@ void stream_read(struct stream *, bool on);
  * once raises nothing: `out` is empty then. One chain per stream; it must outlive the stream's last call.
  */
 void stream_write(struct stream *, struct chain *out);
+/* Everything that was taken from `out` is with the kernel: nothing waits here, encrypted or not, and nothing has failed. */
+bool stream_is_sent(const struct stream *);
 /* Begins TLS once everything written so far has left; the stream frees `tls`. What is written later waits for
  * the end of the handshake: nothing but TLS records leaves any more (T-1). Plaintext input not consumed when
  * this event is over ends the stream (T-2, T-8); what still is in the kernel is read as TLS, whatever it is.

@@ -105,7 +105,7 @@ static bool carry_out_north(struct connection *c, struct session_wants *wants)
     bool moved = false;
 
     if (write_leg(c->north, &wants->north)) {
-        session_north_written(c->session);
+        session_north_written(c->session, stream_is_sent(c->north));
         moved = true;
     }
     if (wants_tls(c->north, &wants->north))
@@ -196,7 +196,7 @@ static void north_event(struct connection *c, enum stream_event event)
     if (event == STREAM_SECURED && stream_tls_facts(stream, &facts))
         session_north_secured(c->session, &facts);
     else if (event == STREAM_WRITTEN)
-        session_north_written(c->session);
+        session_north_written(c->session, stream_is_sent(stream));
     else if (event == STREAM_END)
         session_north_end(c->session);
     else if (event == STREAM_FAILED) {

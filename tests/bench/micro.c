@@ -171,7 +171,7 @@ static void carry_out(struct wires *w)
             session_south_written(w->session);
         } else if (wants->north.out.n > 0) {
             write_leg(&wants->north, &w->north_octets);
-            session_north_written(w->session);
+            session_north_written(w->session, true);
         } else {
             return;
         }

@@ -208,7 +208,7 @@ static bool write_and_tell(struct world *w, struct wire *wire, struct leg *leg)
     if (!write_leg(w, wire, leg))
         return false;
     if (wire == &w->north)
-        IN_PRODUCT(session_north_written(w->session));
+        IN_PRODUCT(session_north_written(w->session, true));
     else
         IN_PRODUCT(session_south_written(w->session));
     return true;

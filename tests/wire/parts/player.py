@@ -20,6 +20,7 @@ STANDARD_OFFERS = ["PIPELINING", "SIZE 20000000", "8BITMIME", "SMTPUTF8", "DSN",
 DATE = "Sun, 22 Nov 2026 12:00:00 +0000"        # of every scenario's clock
 ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
 CANNOT = {"admission:": "admission is decided by counts of real connections",
+          "balancer:": "on a wire it takes a PROXY header (tests/wire/scenarios/ends.txt)",
           "message pool:": "no such small message pool",
           "others hold": "other sessions' memory cannot be held", "north takes": "the kernel takes what it likes",
           "south takes": "the kernel takes what it likes"}

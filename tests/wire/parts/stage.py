@@ -292,7 +292,7 @@ class Stage:
         self.ini_file = self.folder / "gateways" / ("%d" % self.port) / "postern.ini"
         self.ini_file.parent.mkdir(parents=True)
         self.ini_file.write_text(self.ini())
-        (self.ini_file.parent / "keys").symlink_to(keylog)
+        (self.ini_file.parent / "keys").symlink_to(os.path.relpath(keylog, self.ini_file.parent))
         with self.lab.at("gateway"):
             self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(),
                                    name="stage-%d-" % os.getpid())
