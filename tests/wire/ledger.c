@@ -6,7 +6,7 @@
  * N is a listening socket that was handed down. --before and --after: the longest pause, drawn at random, from the end of
  * a message to its entry and from there to the answer; they are what a real server's disk would be. Of a million messages
  * --lose are entered and never answered (the connection is closed: X2 of ORACLE 6), and --late are answered only after
- * --late-ms (X3).
+ * --late-ms (X3). To show that the accounts notice it, --forget are answered and not entered, --double entered twice.
  *
  * The book is a head and entries of one size, little-endian as the machine is; parts/book.py reads it. A message is
  * known by its first line "Message-ID: <TOKEN.TRY@...": 32 hexadecimal digits and a number. What stands before that line
@@ -40,7 +40,7 @@ enum {
     NS_PER_US = 1000,
 };
 
-enum fate { FATE_ANSWER, FATE_LOSE, FATE_LATE };
+enum fate { FATE_ANSWER, FATE_LOSE, FATE_LATE, FATE_FORGET, FATE_DOUBLE };
 
 /* ---- the book ---- */
 
@@ -87,8 +87,11 @@ static bool book_open(const char *path)
 /* The count goes up last: a ledger killed before that has not committed. */
 static struct entry *book_enter(const struct entry *entry)
 {
+    static struct entry forgotten;
     uint64_t at = atomic_load(&book->count);
 
+    if (entry->fate == FATE_FORGET)
+        return &forgotten;
     if (at >= book->room)
         return NULL;
     book->entry[at] = *entry;
@@ -155,7 +158,8 @@ struct peer {
 };
 
 static struct peer peer[PEERS_MAX];
-static uint64_t before_us, after_us, lose_ppm, late_ppm, late_ms = 1500;
+static uint64_t before_us, after_us, late_ms = 1500;
+static uint64_t ppm[FATE_DOUBLE + 1];
 
 static void hang_up(struct peer *p)
 {
@@ -217,9 +221,12 @@ static enum fate draw_fate(void)
 {
     uint64_t dice = draw(1000000);
 
-    if (dice < lose_ppm)
-        return FATE_LOSE;
-    return dice < lose_ppm + late_ppm ? FATE_LATE : FATE_ANSWER;
+    for (enum fate fate = FATE_LOSE; fate <= FATE_DOUBLE; fate++) {
+        if (dice < ppm[fate])
+            return fate;
+        dice -= ppm[fate];
+    }
+    return FATE_ANSWER;
 }
 
 /* The message is the first n octets of the input; the octets of its end follow. */
@@ -284,6 +291,8 @@ static bool go_on(struct peer *p, uint64_t now)
         if (p->entry.token[0] == '?')
             book->strangers++;
         p->entered = book_enter(&p->entry);
+        if (p->entry.fate == FATE_DOUBLE)
+            book_enter(&p->entry);
         if (p->entered == NULL)
             return false;
         p->stage = STAGE_ANSWER;
@@ -447,6 +456,8 @@ int main(int argc, char **argv)
         { "late", required_argument, NULL, 'L' },
         { "late-ms", required_argument, NULL, 'm' },
         { "seed", required_argument, NULL, 's' },
+        { "forget", required_argument, NULL, 'F' },
+        { "double", required_argument, NULL, 'D' },
         { NULL, 0, NULL, 0 },
     };
     int listener = -1, option;
@@ -458,8 +469,10 @@ int main(int argc, char **argv)
         case 'b': opened = book_open(optarg); break;
         case 'B': before_us = number(optarg); break;
         case 'A': after_us = number(optarg); break;
-        case 'l': lose_ppm = number(optarg); break;
-        case 'L': late_ppm = number(optarg); break;
+        case 'l': ppm[FATE_LOSE] = number(optarg); break;
+        case 'F': ppm[FATE_FORGET] = number(optarg); break;
+        case 'D': ppm[FATE_DOUBLE] = number(optarg); break;
+        case 'L': ppm[FATE_LATE] = number(optarg); break;
         case 'm': late_ms = number(optarg); break;
         case 's': random_state = number(optarg) * 2 + 1; break;
         default: return 2;

@@ -50,6 +50,18 @@ class Account:
                 "wirecheck": dict(self.verdicts), "violations": self.violations[:100], "notes": self.notes,
                 "seconds": round(self.seconds, 1), "result": "ok" if self.ok else "FAILED"}
 
+    @classmethod
+    def of_row(cls, row):
+        """What row() said in another process."""
+        account = cls(row["kind"])
+        for name in ("injected", "terms", "ends"):
+            getattr(account, name).update(row[name])
+        for name in ("acknowledged", "committed", "lost", "attempts", "violations", "notes", "seconds", "unlogged"):
+            setattr(account, name, row[name])
+        account.expected, account.seen = row["duplicates expected"], row["duplicates seen"]
+        account.phases.update({tuple(key.split("/")): n for key, n in row["phases"].items()})
+        return account
+
     # ---- a rig's round ----
 
     def add(self, attempts, entries, events, log="", allow=None):
@@ -104,7 +116,9 @@ class Account:
 
     def _struck(self, attempt, events):
         """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
-        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut", "call")
+        if attempt.state in ("connect", "greeting") and self._was(events, attempt, attempt.began, "starved"):
+            return True     # without a descriptor there is nobody to say 421
+        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut", "call", "no memory")
 
     def _entry(self, attempt, found):
         if len(found) > 1:
@@ -116,13 +130,13 @@ class Account:
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
             return self._was(events, attempt, entry.time, *kinds)
-        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent", "call")):
+        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent", "call", "no memory")):
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
-        if entry.fate == "late" or was("south silent"):
+        if entry.fate == "late" or was("south silent", "stopped"):     # a gateway that stands still is late, too
             return "X3"
-        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call") else None
+        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "no memory") else None
 
     def _duplicates(self, attempts, committed, extra):
         """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""

@@ -5,7 +5,7 @@ import struct
 
 HEAD = struct.Struct("<8sQQQQ24x")
 ENTRY = struct.Struct("<32sIIQQII")
-FATES = ("answer", "lose", "late")
+FATES = ("answer", "lose", "late", "forget", "double")
 
 Entry = collections.namedtuple("Entry", "token attempt sum size time fate answered")
 

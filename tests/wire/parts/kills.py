@@ -58,10 +58,10 @@ def settle(rigs):
             last, since = now, time.monotonic()
 
 
-def play_round(options, account, number, kills):
+def play_round(options, account, number, kills, ledger=None):
     """One round with fresh rigs."""
     loop, seed = Loop(), "%s/kill/%d" % (options.seed, number)
-    rigs = [Rig(loop, n, seed, options.clients, LEAVE, LEDGER) for n in range(options.rigs)]
+    rigs = [Rig(loop, n, seed, options.clients, LEAVE, {**LEDGER, **(ledger or {})}) for n in range(options.rigs)]
     wires = Wires(options, rigs, "kill-%d" % number)
     began = time.monotonic()
     try:
@@ -124,3 +124,17 @@ def campaign(options):
     if options.messages and account.acknowledged < options.messages:
         account.violate("only %d messages were acknowledged" % account.acknowledged)
     return [account]
+
+
+def proof(options):
+    """The campaign can fail: a ledger that forgets messages it has answered, and one that enters them twice, must be found out."""
+    accounts = []
+    for wrong, words in (("forget", "LOST"), ("double", "A-10")):
+        found, account = Account("kill"), Account("found out: " + wrong)
+        play_round(options, found, 0, 20, {wrong: 20000})
+        account.injected, account.acknowledged, account.seconds = found.injected, 0, found.seconds
+        account.notes.append("%d violations" % len(found.violations))
+        if not any(words in violation for violation in found.violations):
+            account.violate("a ledger that does so was not noticed: " + wrong)
+        accounts.append(account)
+    return accounts

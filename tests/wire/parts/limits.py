@@ -18,7 +18,7 @@ from parts.rig import Rig
 
 TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_MOST = 0.05        # of a processor, R-6
-ROOM = 1_500_000        # octets of address space for a worker beyond what it has when it has nothing to do
+ROOM = 300_000        # octets of address space for a worker beyond what it has when it has nothing to do
 
 
 def cpu_seconds(pid):
@@ -162,6 +162,7 @@ class Hungry(Limit):
             yield sock
 
     def task(self, rig):
+        began = time.monotonic()
         crowd = list(self.crowd(rig, self.idle))
         yield self.loop.sleep(0.5)
         rig.is_paused = True
@@ -181,9 +182,12 @@ class Hungry(Limit):
         for sock in crowd:
             with contextlib.suppress(OSError):
                 sock.close()
+        yield self.loop.sleep(0.3)
+        rig.events.append(("starved", began, time.monotonic()))
 
     def while_starved(self, rig, pids):
-        pass
+        if "out of" not in rig.service.text() and "emory" not in rig.service.text():
+            self.account.notes.append("it was not scarce enough to be noticed")
 
 
 class FewDescriptors(Hungry):
@@ -210,11 +214,14 @@ class LittleMemory(Hungry):
     def task(self, rig):
         size = max(int(status_of(pid)["VmSize"].split()[0]) * 1024 for pid in rig.service.workers())
         resource.prlimit(rig.service.pid, resource.RLIMIT_AS, (size + ROOM, resource.RLIM_INFINITY))
+        began = time.monotonic()
         yield from self.renew_workers(rig)
         yield from self.big_mail(rig)
         yield from super().task(rig)
         resource.prlimit(rig.service.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         yield from self.renew_workers(rig)
+        # Without memory for TLS or an answer there is nothing left but to hang up.
+        rig.events.append(("no memory", began, time.monotonic()))
 
     def renew_workers(self, rig):
         """They inherit the supervisor's limit: nobody may set it for a process without privileges."""
