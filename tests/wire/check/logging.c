@@ -32,6 +32,7 @@ struct log {
     const struct trial *trial;
     struct lookup by_id;     /* records, of sessions and transactions */
     struct lookup by_client; /* sessions */
+    struct lookup by_joined; /* sessions, by the id in the line that join.c found for them */
     int64_t end;             /* the time of its last record; INT64_MIN: it tells none */
     bool has_dropped;        /* it says that lines are missing */
     bool is_of_this;         /* some record names a client of the capture */
@@ -45,6 +46,9 @@ static uint64_t hash_id(struct slice id)
 static void read_log(struct log *l, const struct trial *t)
 {
     *l = (struct log){ .trial = t, .end = INT64_MIN };
+    for (size_t i = 0; i < t->session_n; i++)
+        if (t->session[i].record != NULL)
+            lookup_add(&l->by_joined, hash_id(record_value(t->session[i].record, "id")), i);
     for (size_t i = 0; i < t->session_n; i++)
         if (t->session[i].north != NULL)
             lookup_add(&l->by_client, hash_endpoint(hash_start, &t->session[i].north->connection->end[CLIENT]), i);
@@ -64,6 +68,7 @@ static void forget_log(struct log *l)
 {
     lookup_free(&l->by_id);
     lookup_free(&l->by_client);
+    lookup_free(&l->by_joined);
 }
 
 static bool read_endpoint(const struct record *r, const char *key, struct endpoint *e)
@@ -86,12 +91,16 @@ static bool is_at(const struct record *r, const struct session *s)
     return !read_endpoint(r, "address", &address) || endpoint_equal(&address, &s->north->connection->end[SERVER]);
 }
 
-/* The last session from there that had begun by then; SIZE_MAX: none. */
+/* By its id, else the last session from there that had begun by then; SIZE_MAX: none. */
 static size_t session_of(const struct log *l, const struct record *r)
 {
     struct endpoint client;
     int64_t time = record_time(r);
+    struct slice id = record_value(r, "id");
+    size_t joined = id.n > 0 ? lookup_first(&l->by_joined, hash_id(id)) : SIZE_MAX;
 
+    if (joined != SIZE_MAX)
+        return l->by_joined.entry[joined].value;
     if (!read_client(r, &client))
         return SIZE_MAX;
     size_t entry = lookup_first(&l->by_client, hash_endpoint(hash_start, &client));
