@@ -152,7 +152,7 @@ class Gateway(Process):
         self.ini = fresh_folder("ini") / "postern.ini"
         self.sections = self._standard(backend, quiet="dns" not in (sections or {}))
         self.change(sections or {})
-        self.as_root, self.env, self.wrapper = as_root, env, list(wrapper)
+        self.as_root, self.env, self.wrapper, self.record = as_root, env, list(wrapper), None
         if start:
             self.start()
 
@@ -189,14 +189,20 @@ class Gateway(Process):
         return self
 
     def keep_record(self):
-        """Hands ini, log and keys to the wires' judge; a gateway that starts again, or anew with another ini, is another one."""
-        folder = pathlib.Path(RECORD) / ("%d-%d" % (os.getpid(), next(_recorded)))
-        folder.mkdir(parents=True)
-        shutil.copy(self.ini, folder / "postern.ini")
-        os.link(self.output, folder / "log")
-        (self.ini.parent / "keys").touch()
-        os.link(self.ini.parent / "keys", folder / "keys")
-        (folder / "keys").chmod(0o666)
+        """Hands ini, logs and keys to the wires' judge, in one folder however often it starts. `changed`: it did not have one ini all along."""
+        if self.record is None:
+            self.record = pathlib.Path(RECORD) / ("%d-%d" % (os.getpid(), next(_recorded)))
+            self.record.mkdir(parents=True)
+            keys = self.ini.parent / "keys"
+            keys.touch()
+            keys.chmod(0o666)
+            os.link(keys, self.record / "keys")
+        elif (self.record / "postern.ini").read_bytes() != self.ini.read_bytes():
+            (self.record / "changed").touch()
+        shutil.copy(self.ini, self.record / "postern.ini")
+        log = self.record / ("log-%s" % self.output.parent.name)
+        if not log.exists():
+            os.link(self.output, log)
 
     # ---- log ----
 

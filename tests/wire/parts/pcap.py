@@ -3,6 +3,7 @@ import ipaddress
 import struct
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+MOST = 8 << 30      # octets of all pieces of a capture: a full disk helps nobody
 SEGMENT = 1448      # what TCP on Ethernet carries with timestamps
 
 
@@ -80,7 +81,7 @@ def _ends(link, octets):
 
 def split(paths, pieces):
     """Copies each packet of the captures into the files that want one of its ends: pieces = {(address, port): [file, ...]}, the address
-    as octets. The captures must be of one kind. Every file is made."""
+    as octets. The captures must be of one kind. Every file is made. Ends with an error when the pieces grow beyond MOST."""
     out = {piece: open(piece, "wb", buffering=8192) for piece in {piece for files in pieces.values() for piece in files}}
     head = None
     try:
@@ -100,6 +101,7 @@ def split(paths, pieces):
 
 
 def _deal(file, head, pieces, out):
+    room = MOST
     order = "<" if head[:4] in (b"\x4d\x3c\xb2\xa1", b"\xd4\xc3\xb2\xa1") else ">"
     link = struct.unpack_from(order + "I", head, 20)[0] & 0x0FFFFFFF
     while True:
@@ -109,3 +111,6 @@ def _deal(file, head, pieces, out):
         octets = file.read(struct.unpack_from(order + "I", record, 8)[0])
         for piece in {piece for end in _ends(link, octets) for piece in pieces.get(end, ())}:
             out[piece].write(record + octets)
+            room -= len(record) + len(octets)
+        if room < 0:
+            raise ValueError("the pieces of the captures would take more than %d octets" % MOST)
