@@ -443,11 +443,12 @@ void backend_auth(struct backend *b, struct str line, uint64_t now)
 void backend_quit(struct backend *b, uint64_t now)
 {
     enum { PATIENCE_MS = 5000 };
+    uint64_t longest = b->config->timeouts.south_command;
 
     if (b->state != BACKEND_READY)
         return;
     put(b, STR("QUIT\r\n"));
-    await(b, BACKEND_QUITTING, PATIENCE_MS, now);
+    await(b, BACKEND_QUITTING, longest < PATIENCE_MS ? longest : PATIENCE_MS, now);
 }
 
 void backend_progress(struct backend *b, uint64_t now)

@@ -210,25 +210,25 @@ static void add_step(struct scenario *scenario, const struct line_of_script *lin
 static bool expand(const struct script *, size_t first, size_t end, const struct values *, struct scenario *,
                    int depth);
 
-/* "use NAME a | b": the lines of NAME with {1}, {2} ... */
+/* "use NAME a | b": the lines of NAME with {1}, {2} ... NAME may come from a table itself. */
 static bool expand_use(const struct script *script, const struct line_of_script *line, struct str rest,
                        const struct values *outer, struct scenario *scenario, int depth)
 {
     static const char *const digits[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9" };
-    size_t name_n = str_find(rest, ' ');
-    const struct define *define = find_define(script, str_from(rest.p, name_n));
+    char *filled = fill_in(rest, outer);
+    size_t name_n = str_find(str_of(filled), ' ');
+    const struct define *define = find_define(script, str_from(filled, name_n));
+    struct str arguments = str_trim(str_skip(str_of(filled), name_n));
     struct values values = { .outer = outer };
-    char *arguments;
-    bool ok;
+    bool ok = define != NULL && depth <= DEPTH_MAX;
 
-    if (define == NULL || depth > DEPTH_MAX)
-        return complain(line, "no definition to use: %.*s", STR_ARG(rest));
-    arguments = fill_in(str_skip(rest, name_n), outer);
-    values.n = arguments[0] == '\0' ? 0 : cut_cells(str_of(arguments), values.value);
+    if (!ok)
+        complain(line, "no definition to use: %s", filled);
+    values.n = arguments.n == 0 ? 0 : cut_cells(arguments, values.value);
     for (size_t i = 0; i < values.n && i < 9; i++)
         values.name[i] = str_of(digits[i]);
-    ok = expand(script, define->first, define->end, &values, scenario, depth + 1);
-    free(arguments);
+    ok = ok && expand(script, define->first, define->end, &values, scenario, depth + 1);
+    free(filled);
     return ok;
 }
 

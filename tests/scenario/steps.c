@@ -794,6 +794,13 @@ static void set_message_pool(struct play *p, struct str text)
     p->world.setting.message_pool = (size_t)n;
 }
 
+/* Processes, many clients and records of TLS are of real machines (tests/wire/play). */
+static void only_on_wires(struct play *p, struct str rest)
+{
+    (void)rest;
+    fail(p, "only on real wires: tests/wire/play");
+}
+
 /* ---- the table ---- */
 
 static struct wire *north(struct play *p)
@@ -835,6 +842,7 @@ static const struct row {
     { "dns:", SETTING, set_dns, NULL, NULL },
     { ">", SEND, NULL, north, send_line },
     { ">>", SEND, NULL, north, send_raw },
+    { ">>>", SEND, NULL, north, send_raw },
     { "]", SEND, NULL, south, send_line },
     { "]]", SEND, NULL, south, send_raw },
     { "<", LOOK, NULL, north, expect_line },
@@ -870,6 +878,13 @@ static const struct row {
     { "others hold", EVENT, others_hold, NULL, NULL },
     { "dns answers", EVENT, dns_answers, NULL, NULL },
     { "dns fails", EVENT, dns_fails, NULL, NULL },
+    { "dns falls silent", EVENT, only_on_wires, NULL, NULL },
+    { "dns goes away", EVENT, only_on_wires, NULL, NULL },
+    { "worker is killed", EVENT, only_on_wires, NULL, NULL },
+    { "others connect", EVENT, only_on_wires, NULL, NULL },
+    { "others reset", EVENT, only_on_wires, NULL, NULL },
+    { "others close", EVENT, only_on_wires, NULL, NULL },
+    { "tls floods", EVENT, only_on_wires, NULL, NULL },
     { "dns asked", LOOK, dns_asked, NULL, NULL },
     { "dns not asked", LOOK, dns_not_asked, NULL, NULL },
     { "north is", LOOK, NULL, north, wire_is },

@@ -139,6 +139,20 @@ static bool died(const struct dialogue *d)
     return was_first && (last == NULL || (last->code != 221 && last->code != 421));
 }
 
+/* The client has its last word, but the back end's answer to our QUIT, with which the session ends, never came. */
+static bool died_taking_leave(const struct session *s)
+{
+    for (size_t i = 0; i < s->south_n; i++) {
+        const struct dialogue *d = s->south[i];
+        const struct command *last = d->command_n > 0 ? &d->command[d->command_n - 1] : NULL;
+        int64_t ours = end_by(d->connection, CLIENT);
+
+        if (last != NULL && last->reply == NULL && ours != never && ours <= end_by(d->connection, SERVER))
+            return true;
+    }
+    return false;
+}
+
 static const char *why_missing(const struct log *l, const struct session *s)
 {
     if (l->has_dropped)
@@ -147,7 +161,7 @@ static const char *why_missing(const struct log *l, const struct session *s)
         return "no line of the log is of a client in this capture";
     if (l->end != INT64_MIN && l->end + lag < s->north->connection->last_time)
         return "the log ends before the connection does";
-    if (died(s->north))
+    if (died(s->north) || died_taking_leave(s))
         return "a connection ended without a last word, as if the gateway's process had been killed";
     return NULL;
 }

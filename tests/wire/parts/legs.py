@@ -1,5 +1,7 @@
 """A connection as its scripted end sees it: what is sent goes out in the segments it was cut into, what comes is kept, and
 both are remembered. Nothing here blocks; whoever plays pumps (Pump)."""
+import ctypes
+import re
 import select
 import socket
 import ssl
@@ -27,6 +29,15 @@ class Transcript:
     def clients_end(self):
         """(client, server) of the connection, whoever we are."""
         return (self.local, self.remote) if self.wire == "north" else (self.remote, self.local)
+
+
+def _openssl(tls):
+    """(libssl as Python has loaded it, the SSL of one of its objects: the second pointer behind the object's head)."""
+    with open("/proc/self/maps") as maps:
+        library = ctypes.CDLL(re.search(r"/\S*libssl\S*", maps.read()).group())
+    for function in (library.SSL_key_update, library.SSL_renegotiate, library.SSL_do_handshake):
+        function.argtypes = [ctypes.c_void_p] + [ctypes.c_int] * (function is library.SSL_key_update)
+    return library, ctypes.c_void_p.from_address(id(tls._sslobj) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)).value
 
 
 class Leg:
@@ -156,6 +167,22 @@ class Leg:
         if done:
             self._decrypt()     # what came with its last record
         return done
+
+    def send_beneath(self, octets):
+        self._put(octets)
+
+    def tls_message(self, what):
+        """`key updates`, `renegotiations`: messages that Python's ssl does not offer to send."""
+        if self.state != OPEN:
+            return
+        library, handle = _openssl(self.tls)
+        if what == "key updates":
+            library.SSL_key_update(handle, 0)
+        else:
+            library.SSL_renegotiate(handle)
+        library.SSL_do_handshake(handle)
+        library.ERR_clear_error()
+        self._put(self.tls_out.read())
 
     # ---- ends ----
 

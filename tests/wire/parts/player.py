@@ -3,6 +3,7 @@ expect is looked for there. What no wire can show is not played, with the reason
 import random
 import re
 import signal
+import ssl
 import time
 
 from e2e.parts.certs import certificate
@@ -169,6 +170,8 @@ class Player:
         self.south_ehlo = False     # the step before was the gateway's EHLO
         self.notes = []             # what could not be looked at
         self.was_drained = self.was_struck = False
+        self.killed = set()         # north connections of workers that were killed: they have no last line
+        self.others = []            # connections that say nothing
         self.clock = None           # when the last wait was to end
         self.client = scenario.client()
         self.log_start = len(stage.log.look())
@@ -202,8 +205,7 @@ class Player:
 
     def _set_up(self):
         dns = self.stage.dns
-        dns.begin([read_record(self.map(text)) for text in self.scenario.of("zone:")],
-                  [text.split(" ", 1)[1] for text in self.scenario.of("dns:")])
+        dns.begin([read_record(self.map(text)) for text in self.scenario.of("zone:")], self.scenario.of("dns:"))
         for address in self.stage.servers:
             self._prepare(address, 0)
         self._connect()
@@ -301,6 +303,11 @@ class Player:
         if self.at[1] in ("]", "]]"):
             self._judge_hello(octets)
         self.gather(self.at[1], octets)
+
+    def send_beneath(self, rest):
+        """Octets as they are, where the others see records."""
+        self.north.send_beneath(rest.encode("latin-1"))
+        self.stage.settle()
 
     def _judge_hello(self, octets):
         """A stage whose back end has offered something else than to probes knows other things now."""
@@ -402,7 +409,7 @@ class Player:
         return self.stage.log.look()[self.log_start:]
 
     def _log_count(self, rest):
-        text = re.sub(r"\bid=S\d+", "id=*", self.map(rest)).replace(DATE, "*")
+        text = re.sub(r"\bid=S\d+", "id=*", self.map(rest)).replace(DATE, "*").replace("via=10.0.0.1:33000", "via=*")
         # A reset is seen when the reply is written: then it is an event behind the transaction's line.
         pattern = pattern_of("*%s*" % text.replace('outcome="accepted', '="accepted'))
         return sum(1 for line in self.log() if pattern.fullmatch(line.encode("latin-1")))
@@ -480,8 +487,11 @@ class Player:
             self.fail("no handshake; the connection is %s" % leg.state)
 
     def tls_north(self, how):
-        if how == "ok":
-            self._shake(self.north, any_certificate(), False)
+        if how.startswith("ok"):
+            context = any_certificate()
+            if how == "ok over 1.2":
+                context.maximum_version = ssl.TLSVersion.TLSv1_2
+            self._shake(self.north, context, False)
         else:
             self._spoil(self.north)
 
@@ -512,11 +522,40 @@ class Player:
         self.was_drained = self.stage.is_spoiled = True
         self.stage.process.signal(signal.SIGTERM)
 
+    def worker_is_killed(self, _):
+        self.stage.is_spoiled = True
+        self.killed |= set(self.sessions)
+        self.stage.kill_workers()
+
+    def others_connect(self, rest):
+        """So many clients, each from an address of its own as far as there are addresses, who say nothing."""
+        for n in range(int(rest)):
+            self.others.append(self.stage.connect((self.map("203.0.113.%d" % (100 + n % 100)), 0)))
+
+    def others_leave(self, _):
+        for leg in self.others:
+            leg.reset() if self.at[1] == "others reset" else leg.finish()
+
+    def tls_floods(self, rest):
+        """`tls floods 100 key updates`, `tls floods 1 renegotiations`"""
+        times, what = rest.split(" ", 1)
+        for _ in range(int(times)):
+            self.north.tls_message(what)
+        self.stage.settle()
+
     def new_session(self, _):
-        self.session_is_over("")
+        if self.sessions[-1] not in self.killed:
+            self.session_is_over("")
         self._connect()
 
     # ---- DNS ----
+
+    def dns_falls_silent(self, _):
+        self.stage.dns.is_dead = self.stage.is_spoiled = True
+
+    def dns_goes_away(self, _):
+        self.stage.is_spoiled = True
+        self.stage.dns_goes_away()
 
     def dns_answers(self, rest):
         name, kind, values = read_record(self.map(rest))
@@ -632,7 +671,9 @@ class Player:
         if self.south is not None:
             self.south.finish()
         self.north.close()
-        for client in set(self.sessions):
+        for leg in self.others:
+            leg.close()
+        for client in set(self.sessions) - self.killed:
             if self._is_introduced() and any("event=proxy_header " in line for line in self.log()):
                 continue        # it was not let in
             if not self.pump.until(lambda: self._has_lines(client), SOON):
@@ -652,7 +693,7 @@ class Player:
 
 SEND, EVENT, LOOK = range(3)
 TABLE = (
-    (SEND, Player.send, ">", ">>", "]", "]]"),
+    (SEND, Player.send, ">", ">>", "]", "]]"), (EVENT, Player.send_beneath, ">>>"),
     (LOOK, Player.expect_line, "<", "["), (LOOK, Player.expect_raw, "<<", "[["), (LOOK, Player.expect_reply, "<*"),
     (LOOK, Player.expect_field, "[*"), (LOOK, Player.reply_has, "reply has"), (LOOK, Player.reply_lacks, "reply lacks"),
     (LOOK, Player.log_has, "log has"), (LOOK, Player.log_lacks, "log lacks"), (LOOK, Player.log_counts, "log counts"),
@@ -661,9 +702,11 @@ TABLE = (
     (EVENT, Player.resets, "north resets", "south resets"), (EVENT, Player.stalls, "north stalls", "south stalls"),
     (EVENT, Player.resumes, "north resumes", "south resumes"), (EVENT, Player.tls_north, "tls north"),
     (EVENT, Player.tls_south, "tls south"), (EVENT, Player.wait, "wait"), (EVENT, Player.pause, "pause"),
-    (EVENT, Player.drain, "drain"), (EVENT, Player.new_session, "new session"),
-    (EVENT, Player.dns_answers, "dns answers"), (EVENT, Player.dns_fails, "dns fails"),
-    (LOOK, Player.dns_asked, "dns asked"), (LOOK, Player.dns_not_asked, "dns not asked"),
+    (EVENT, Player.worker_is_killed, "worker is killed"), (EVENT, Player.dns_falls_silent, "dns falls silent"),
+    (EVENT, Player.dns_goes_away, "dns goes away"), (EVENT, Player.others_connect, "others connect"),
+    (EVENT, Player.others_leave, "others reset", "others close"), (EVENT, Player.tls_floods, "tls floods"),
+    (EVENT, Player.drain, "drain"), (EVENT, Player.new_session, "new session"), (EVENT, Player.dns_answers, "dns answers"),
+    (EVENT, Player.dns_fails, "dns fails"), (LOOK, Player.dns_asked, "dns asked"), (LOOK, Player.dns_not_asked, "dns not asked"),
     (LOOK, Player.wire_is, "north is", "south is"), (LOOK, Player.session_is_over, "session is over"),
     (LOOK, Player.whatever, "whatever north", "whatever south"),
     (LOOK, Player.nothing_on, "nothing north", "nothing south"),

@@ -74,16 +74,23 @@ class ScriptedDNS(dns_parts.DNS):
 
     def __init__(self, address):
         super().__init__({}, address=address, by_hand=True)
-        self.silent = set()
+        self.silent, self.garbled = set(), {}
+        self.is_dead = False
 
     def entry(self, name):
-        if name in self.silent:
+        if self.is_dead or name in self.silent:
             return dns_parts.DROP
-        return self.zone.get(name)
+        found = self.zone.get(name)
+        return self.garbled[name](found) if name in self.garbled else found
 
-    def begin(self, zone, silent):
-        """Another scenario: nothing has been asked."""
-        self.zone, self.silent = {}, {name.lower() for name in silent}
+    def begin(self, zone, settings):
+        """Another scenario: nothing has been asked. Settings: `silent NAME`, `garbles NAME HOW`."""
+        self.zone, self.silent, self.garbled = {}, set(), {}
+        for word, name, how in ((setting + "  ").split(" ", 2) for setting in settings):
+            if word == "garbles":
+                self.garbled[name.lower()] = garbled(how.strip())
+            else:
+                self.silent.add(name.lower())
         for name, kind, values in zone:
             self.zone.setdefault(name.lower(), Name()).records.setdefault(kind, []).extend(values)
         with self._lock:
@@ -119,6 +126,44 @@ class Name:
         if query.type == "TXT":
             values = [value.encode("latin-1") for value in values]
         return dns.of([(query.type, value) for value in values], query)
+
+
+def only(forge):
+    """The forgery, and never the answer."""
+    return lambda then: lambda dns, query: [forge(query, octets) for octets in dns.of(then, query)]
+
+
+# What `dns: garbles NAME HOW` makes of the answer that the zone has (ATTACKS L01): HOW -> records or mode -> mode.
+GARBLED = {
+    "truncated": dns_parts.truncated,
+    "truncated by tcp": lambda then: lambda dns, query: [dns_parts.message(query, flags=dns_parts.TC)],
+    "wrong id first": lambda then: dns_parts.before(dns_parts.wrong_id, then),
+    "wrong name first": lambda then: dns_parts.before(dns_parts.wrong_name, then),
+    "wrong type first": lambda then: dns_parts.before(dns_parts.wrong_type, then),
+    "wrong port first": lambda then: dns_parts.before(dns_parts.wrong_port, then),
+    "question first": lambda then: dns_parts.before(dns_parts.no_answer_bit, then),
+    "wrong id": only(dns_parts.wrong_id), "wrong name": only(dns_parts.wrong_name), "wrong type": only(dns_parts.wrong_type),
+    "wrong port": only(dns_parts.wrong_port), "question": only(dns_parts.no_answer_bit),
+    "pointer loop": lambda then: dns_parts.raw(dns_parts.pointer_loop),
+    "pointer forward": lambda then: dns_parts.raw(dns_parts.pointer_forward),
+    "pointer out": lambda then: dns_parts.raw(dns_parts.pointer_out),
+    "label of 64": lambda then: dns_parts.raw(dns_parts.label_64),
+    "name of 256": lambda then: dns_parts.raw(dns_parts.name_256),
+    "too many counted": lambda then: dns_parts.raw(dns_parts.lying_counts(1, 9, 0, 0)),
+    "text of nothing": lambda then: dns_parts.records([("TXT", [])]),
+    "64 kB by tcp": lambda then: dns_parts.records([("TXT", "x" * 60000)]),
+    "1000 records": lambda then: dns_parts.records([("TXT", "x%d" % n) for n in range(1000)]),
+    "itself": lambda then: lambda dns, query: dns_parts.records([("CNAME", query.name)])(dns, query),
+    "50 times": lambda then: dns_parts.repeated(50, then),
+    "late": lambda then: dns_parts.late(1.5, then),
+    "refused": lambda then: dns_parts.REFUSED, "not implemented": lambda then: dns_parts.NOTIMP,
+    "failed": lambda then: dns_parts.SERVFAIL,
+}
+
+
+def garbled(how):
+    """`cut N`: after so many octets."""
+    return (lambda then: dns_parts.cut(int(how[4:]), then)) if how.startswith("cut ") else GARBLED[how]
 
 
 def read_record(text):
@@ -203,6 +248,7 @@ class Stage:
         self.transcripts = []
         self.small_window = small_window
         self.is_spoiled = False         # not fit for another scenario
+        self.has_killed = False         # a worker died by our hand
         self.gateway_address = GATEWAY6 if client_is_ipv6 else places.text(GATEWAY)
         self.endpoint = self.gateway_address, port
         self.sections = sections
@@ -297,10 +343,24 @@ class Stage:
             self.process = Process([binary, "run", "-c", self.ini_file, "--keylog", keylog], env=environment(),
                                    name="stage-%d-" % os.getpid())
         self.log = Log(self.process.output)
-        self._serve_probes()
+        self._serve_probes(lambda probes: any("event=serving" in line for line in self.log.look()))
         self.pids = [self.process.pid] + children(self.process.pid)
 
-    def _serve_probes(self):
+    def kill_workers(self):
+        """kill -9. Others take their place, and look at the back ends first (H-7)."""
+        self.has_killed = True
+        victims = self.pids[1:]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        self._serve_probes(lambda probes: len(probes) >= len(self.listeners) and set(children(self.process.pid)) - set(victims))
+        self.pids = [self.process.pid] + children(self.process.pid)
+
+    def dns_goes_away(self):
+        """Whoever asks hears from the kernel that nobody is there."""
+        del self.pump.readers[self.dns.udp]
+        self.dns.stop()
+
+    def _serve_probes(self, is_up):
         probes = {}
 
         def serves():
@@ -312,7 +372,7 @@ class Stage:
                     probe.step()
             if not self.process.is_running():
                 raise AssertionError("the gateway has ended:\n" + self.process.text())
-            return any("event=serving" in line for line in self.log.look()) and all(leg.state != OPEN for leg in probes)
+            return is_up(probes) and all(leg.state != OPEN for leg in probes)
         if not self.pump.until(serves, START):
             raise AssertionError("the gateway does not serve:\n" + self.process.text())
         self.arrivals.clear()
@@ -371,7 +431,11 @@ class Stage:
         self.arrivals.clear()
 
     def is_well(self):
-        return self.process.is_running() and not BAD_NEWS.search("\n".join(self.log.other))
+        return self.process.is_running() and not self.bad_news(self.log.other)
+
+    def bad_news(self, lines):
+        """A sanitizer's words, or a death that was not our doing."""
+        return BAD_NEWS.search("\n".join(line for line in lines if not (self.has_killed and "died of signal 9" in line)))
 
     def stop(self):
         """Returns what is wrong with its end, or None."""
@@ -386,7 +450,7 @@ class Stage:
         self.dns.stop()
         self.log.look()
         shutil.copy(self.process.output, self.ini_file.parent / "log")      # for tests/wire/judge
-        bad = BAD_NEWS.search("\n".join(self.log.lines + self.log.other))
+        bad = self.bad_news(self.log.lines + self.log.other)
         if status != 0 or bad:
             return "the gateway ended with status %s: %s" % (status, "\n".join(self.log.other[-20:]))
         return None
