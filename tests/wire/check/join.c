@@ -669,6 +669,8 @@ static void add_life(struct alive *a, const struct connection *c)
 {
     int64_t to = c->last_time;
 
+    if (!c->has_start && c->time > a->late) /* nobody knows since when */
+        a->late = c->time;
     if (a->n > 0 && a->life[a->n - 1].latest_to > to)
         to = a->life[a->n - 1].latest_to;
     a->life = array_grow(a->life, a->n, sizeof *a->life);
@@ -686,18 +688,19 @@ static bool was_alive(const struct alive *a, int64_t from, int64_t to)
         else
             high = middle;
     }
-    return low > 0 && a->life[low - 1].latest_to >= from;
+    return from <= a->late || (low > 0 && a->life[low - 1].latest_to >= from);
 }
 
 bool south_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return !was_alive(&t->unread_south, from, to);
+    return to <= t->south.open_end && !was_alive(&t->unread_south, from, to);
 }
 
 /* What began before the capture north did may belong to a session that is not in it. */
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && !was_alive(&t->unread_north, from, to);
+    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && to <= t->north.open_end &&
+           !was_alive(&t->unread_north, from, to);
 }
 
 bool session_is_sealed(const struct trial *t, const struct session *s)
@@ -726,6 +729,7 @@ void trial_join(struct trial *t)
     struct join j = { .t = t };
     bool *is_by_log = fresh((t->south.flows.n + 1) * sizeof *is_by_log);
 
+    t->unread_north.late = t->unread_south.late = INT64_MIN;
     begin_sessions(&j);
     read_log(&j);
     find_tuple_ends(&j);

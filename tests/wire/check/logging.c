@@ -214,6 +214,11 @@ static void tell_transaction(struct tally *y, const struct pair *p, const char *
     show_record(v, p->record, NULL);
 }
 
+static bool was_taken(const struct pair *p)
+{
+    return p->south->has_message && p->south->message.is_ended && reply_is(p->south->message.reply, 2);
+}
+
 /* count(log accepted) == count(N 250), one by one. */
 static void judge_outcome(struct tally *y, const struct pair *p)
 {
@@ -230,8 +235,12 @@ static void judge_outcome(struct tally *y, const struct pair *p)
         held(y);
     else if (m->reply == NULL && p->session->doubt != NULL)
         unsure(y, p->session->doubt);
+    else if (m->reply == NULL && !was_gone && end_by(c, SERVER) == never)
+        unsure(y, "the capture ends before the client's answer");
     else if (m->reply != NULL || (!was_gone && !is_undeliverable(p->record)))
         tell_transaction(y, p, "the log says accepted, and the client did not hear 250");
+    else if (p->south != NULL && !was_taken(p) && p->south_dialogue->is_readable)
+        tell_transaction(y, p, "the log says accepted, and the back end has not accepted it");
     else
         held(y); /* X1: it was gone */
 }

@@ -45,12 +45,54 @@ static void wire_read(struct wire *w, const char *path, const struct endpoint *c
     flows_read(&w->flows, &w->capture, 0);
     keep_ours(&w->flows, called, called_n);
     w->dialogue = fresh((w->flows.n + 1) * sizeof *w->dialogue);
+    w->open_end = INT64_MAX;
     w->is_present = true;
 }
 
-static void read_north(struct trial *t, const char *path)
+/* ---- where a capture ends ---- */
+
+static bool is_over(const struct connection *c)
 {
-    wire_read(&t->north, path, t->settings.listener, t->settings.listener_n);
+    return c->is_refused || c->stream[CLIENT].is_reset || c->stream[SERVER].is_reset ||
+           (c->stream[CLIENT].is_ended && c->stream[SERVER].is_ended);
+}
+
+static int64_t last_time(const struct capture *c)
+{
+    int64_t last = INT64_MIN;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->packet[i].time > last)
+            last = c->packet[i].time;
+    return last;
+}
+
+/* A capture that stops before the other wire's does not show how its open connections went on: silence there means
+ * nothing. (What came to its end on the wire is not touched by it.) */
+static void doubt_open_ends(struct wire *w, int64_t until)
+{
+    if (last_time(&w->capture) >= until)
+        return;
+    for (size_t i = 0; i < w->flows.n; i++)
+        if (!is_over(&w->flows.connection[i])) {
+            w->open_end = last_time(&w->capture);
+            if (w->flows.connection[i].doubt == NULL)
+                w->flows.connection[i].doubt = "it is open when the capture ends, and the other wire's goes on";
+        }
+}
+
+static void compare_ends(struct trial *t)
+{
+    if (!t->north.is_present || !t->south.is_present)
+        return;
+    doubt_open_ends(&t->north, last_time(&t->south.capture));
+    doubt_open_ends(&t->south, last_time(&t->north.capture));
+}
+
+/* ---- both wires ---- */
+
+static void read_north(struct trial *t)
+{
     for (size_t i = 0; i < t->north.flows.n; i++) {
         const struct connection *c = &t->north.flows.connection[i];
         struct dialogue_hints hints = {
@@ -62,11 +104,10 @@ static void read_north(struct trial *t, const char *path)
     }
 }
 
-static void read_south(struct trial *t, const char *path)
+static void read_south(struct trial *t)
 {
     struct dialogue_hints hints = { .may_have_proxy_header = true, .keys = t->keys };
 
-    wire_read(&t->south, path, t->settings.backend, t->settings.backend_n);
     for (size_t i = 0; i < t->south.flows.n; i++)
         dialogue_read(&t->south.dialogue[i], &t->south.flows.connection[i], &hints);
 }
@@ -82,9 +123,12 @@ void trial_read(struct trial *t, const struct trial_files *files)
         t->has_log = true;
     }
     if (files->north != NULL)
-        read_north(t, files->north);
+        wire_read(&t->north, files->north, t->settings.listener, t->settings.listener_n);
     if (files->south != NULL)
-        read_south(t, files->south);
+        wire_read(&t->south, files->south, t->settings.backend, t->settings.backend_n);
+    compare_ends(t);
+    read_north(t);
+    read_south(t);
     if (files->east != NULL) {
         capture_read(&t->east, files->east, true);
         t->has_east = true;
