@@ -691,15 +691,20 @@ static bool was_alive(const struct alive *a, int64_t from, int64_t to)
     return from <= a->late || (low > 0 && a->life[low - 1].latest_to >= from);
 }
 
+static bool is_within(const struct wire *w, int64_t time)
+{
+    return w->open_end == 0 || time <= w->open_end;
+}
+
 bool south_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return to <= t->south.open_end && !was_alive(&t->unread_south, from, to);
+    return is_within(&t->south, to) && !was_alive(&t->unread_south, from, to);
 }
 
 /* What began before the capture north did may belong to a session that is not in it. */
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && to <= t->north.open_end &&
+    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && is_within(&t->north, to) &&
            !was_alive(&t->unread_north, from, to);
 }
 

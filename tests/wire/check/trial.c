@@ -45,7 +45,6 @@ static void wire_read(struct wire *w, const char *path, const struct endpoint *c
     flows_read(&w->flows, &w->capture, 0);
     keep_ours(&w->flows, called, called_n);
     w->dialogue = fresh((w->flows.n + 1) * sizeof *w->dialogue);
-    w->open_end = INT64_MAX;
     w->is_present = true;
 }
 
@@ -91,13 +90,29 @@ static void compare_ends(struct trial *t)
 
 /* ---- both wires ---- */
 
+/* Is a PROXY header anybody's but a stranger's? Where the configuration expects none, its octets are commands. */
+static bool may_be_announced(const struct settings *s)
+{
+    if (!s->is_given)
+        return true;
+    for (size_t i = 0; i < s->setting_n; i++)
+        if (strncmp(s->setting[i].section, "listen", 6) == 0 && strcmp(s->setting[i].key, "proxy_from") == 0)
+            return true;
+    return false;
+}
+
+static bool may_announce(const struct settings *s)
+{
+    return !s->is_given || strncmp(s->client_info, "proxy", 5) == 0;
+}
+
 static void read_north(struct trial *t)
 {
     for (size_t i = 0; i < t->north.flows.n; i++) {
         const struct connection *c = &t->north.flows.connection[i];
         struct dialogue_hints hints = {
             .is_implicit_tls = settings_is_implicit(&t->settings, &c->end[SERVER]),
-            .may_have_proxy_header = true,
+            .may_have_proxy_header = may_be_announced(&t->settings),
             .keys = t->keys,
         };
         dialogue_read(&t->north.dialogue[i], c, &hints);
@@ -106,7 +121,7 @@ static void read_north(struct trial *t)
 
 static void read_south(struct trial *t)
 {
-    struct dialogue_hints hints = { .may_have_proxy_header = true, .keys = t->keys };
+    struct dialogue_hints hints = { .may_have_proxy_header = may_announce(&t->settings), .keys = t->keys };
 
     for (size_t i = 0; i < t->south.flows.n; i++)
         dialogue_read(&t->south.dialogue[i], &t->south.flows.connection[i], &hints);

@@ -41,7 +41,7 @@ struct wire {
     struct capture capture;
     struct flows flows;
     struct dialogue *dialogue; /* one for each connection */
-    int64_t open_end; /* the capture stops here, with connections open, before the other wire's; INT64_MAX: no sign of it */
+    int64_t open_end; /* the capture stops here, with connections open, before the other wire's; 0: no sign of it */
     bool is_present;
 };
 
