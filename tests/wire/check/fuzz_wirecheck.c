@@ -80,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    &(struct trial_files){ .north = path[0], .south = path[1], .log = path[2], .config = path[3] });
         judge_all(&trial);
         trial_free(&trial);
+    } else {
+        close_range((unsigned)file[FILES - 1] + 1, ~0U, 0); /* what was open when it died */
     }
     for (int i = 0; i < FILES; i++)
         close(file[i]);

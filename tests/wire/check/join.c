@@ -669,12 +669,17 @@ static void add_life(struct alive *a, const struct connection *c)
 {
     int64_t to = c->last_time;
 
-    if (!c->has_start && c->time > a->late) /* nobody knows since when */
-        a->late = c->time;
     if (a->n > 0 && a->life[a->n - 1].latest_to > to)
         to = a->life[a->n - 1].latest_to;
     a->life = array_grow(a->life, a->n, sizeof *a->life);
     a->life[a->n++] = (struct life){ c->time, to };
+}
+
+/* Nobody knows since when it was there, nor what was missed in front of it. */
+static void note_late(struct alive *a, const struct connection *c)
+{
+    if (!c->has_start && !c->is_refused && c->time > a->late)
+        a->late = c->time;
 }
 
 static bool was_alive(const struct alive *a, int64_t from, int64_t to)
@@ -738,20 +743,26 @@ void trial_join(struct trial *t)
     begin_sessions(&j);
     read_log(&j);
     find_tuple_ends(&j);
-    for (size_t i = 0; i < t->session_n; i++)
+    for (size_t i = 0; i < t->session_n; i++) {
+        note_late(&t->unread_north, t->session[i].north->connection);
         if (!t->session[i].north->is_readable)
             add_life(&t->unread_north, t->session[i].north->connection);
+    }
     for (size_t i = 0; i < t->south.flows.n; i++) {
         struct session *by_log = session_by_log(&j, i);
         bool is_unsure = false;
         struct session *s = find_session(&j, i, by_log, &is_unsure);
         is_by_log[i] = by_log != NULL && s == by_log;
+        note_late(&t->unread_south, t->south.dialogue[i].connection);
         if (s == NULL && may_hide_mail(&t->south.dialogue[i]))
             add_life(&t->unread_south, t->south.dialogue[i].connection);
         give_away(&j, &t->south.dialogue[i], s, is_unsure);
     }
     join_transactions(&j, is_by_log);
     join_records(&j);
+    for (size_t i = 0; i < t->session_n; i++)
+        if (t->session[i].north->connection->is_refused && t->session[i].south_n > 0 && t->session[i].doubt == NULL)
+            t->session[i].doubt = "only its SYN was captured, and it went on";
     free(is_by_log);
     join_free(&j);
 }

@@ -356,8 +356,11 @@ static void judge_invented(struct tally *y, const struct log *l, const bool *is_
         size_t s = session_of(l, r);
         if (s == SIZE_MAX)
             continue; /* of a client before this capture, or on another wire */
+        const struct connection *c = t->session[s].north->connection;
         if (t->session[s].doubt != NULL)
             unsure(y, t->session[s].doubt);
+        else if (end_by(c, CLIENT) == never && end_by(c, SERVER) == never)
+            unsure(y, "the capture ends before the connection does");
         else
             show_record(violated(y, &t->session[s], "the log says accepted, of no transaction on the wire"), r, NULL);
     }
