@@ -213,6 +213,8 @@ int64_t record_time(const struct record *r)
         if (part[i] < 0)
             return 0;
     }
+    if (part[0] < 1970 || part[0] > 2200) /* what ns in 64 bits can tell */
+        return 0;
     struct tm tm = { .tm_year = (int)part[0] - 1900,
                      .tm_mon = (int)part[1] - 1,
                      .tm_mday = (int)part[2],
