@@ -39,6 +39,8 @@ class Packet:
         struct.pack_into("!II", head, self.tcp + 4, self.seq & MASK, self.ack & MASK)
         head[self.tcp + 13] = self.flags
         length = len(head) - self.ip + len(self.payload)
+        if length > 65535:
+            raise Impossible     # one that the card would have cut was full already
         if self.version == 4:
             struct.pack_into("!H", head, self.ip + 2, length)
         else:
