@@ -21,10 +21,28 @@ static enum login login_of(const struct session *s)
     return view_is_hidden(s->north) || view_cloud(s->north) != NULL ? NOBODY_KNOWS : NOT_ASKED_FOR;
 }
 
-/* Why this verb may not be there: NULL it may, "" nobody can tell. `login` is found out once for a connection. */
-static const char *verb_breach(const struct trial *t, const struct south_end *end, enum verb v, enum login *login)
+/* A login with no mail behind it leaves a connection that no envelope joins: did some client ask for one at this moment? */
+static bool was_asked_at(const struct trial *t, int64_t time)
 {
-    switch (v) {
+    for (size_t i = 0; i < t->session_n; i++) {
+        const struct dialogue *d = t->session[i].north;
+
+        if (d == NULL || d->connection->time > time || d->connection->last_time < time)
+            continue;
+        for (size_t k = 0; k < d->command_n; k++)
+            if ((d->command[k].verb == VERB_AUTH || d->command[k].verb == VERB_AUTH_LINE) &&
+                d->command[k].place.first_time < time &&
+                (d->command[k].reply == NULL || d->command[k].reply->place.last_time > time))
+                return true;
+    }
+    return false;
+}
+
+/* Why this verb may not be there: NULL it may, "" nobody can tell. `login` is found out once for a connection. */
+static const char *verb_breach(const struct trial *t, const struct south_end *end, const struct command *c,
+                               enum login *login)
+{
+    switch (c->verb) {
     case VERB_EHLO:
     case VERB_HELO:
     case VERB_STARTTLS:
@@ -44,7 +62,7 @@ static const char *verb_breach(const struct trial *t, const struct south_end *en
         if (*login == NOT_LOOKED)
             *login = login_of(end->session);
         if (*login == NOBODY_KNOWS)
-            return "";
+            return end->session == NULL && was_asked_at(t, c->place.first_time) ? NULL : "";
         return *login == ASKED_FOR ? NULL : "the client did not ask to log in";
     default: return "a mail gateway has no use for it there";
     }
@@ -60,7 +78,7 @@ void judge_verbs(const struct trial *t, struct tally *tally)
 
         for (size_t k = 0; k < end[i].dialogue->command_n; k++) {
             const struct command *c = &end[i].dialogue->command[k];
-            const char *breach = c->is_complete ? verb_breach(t, &end[i], c->verb, &login) : NULL;
+            const char *breach = c->is_complete ? verb_breach(t, &end[i], c, &login) : NULL;
 
             if (breach == NULL)
                 held(tally);
@@ -463,10 +481,13 @@ static void judge_group(const struct session *s, size_t i, struct tally *tally)
         show_command(v, NORTH, next, "came with it");
 }
 
-/* Said before the command was there to its end? A BDAT that is refused need not wait for its octets. */
+/* Said before the command was there to its end? A BDAT that is refused need not wait for its octets, and what can be no command (a PROXY
+ * header or TLS where none is expected) is refused at its first octet. */
 static bool is_before_its_time(const struct command *c)
 {
-    return c->reply->is_early && (c->verb != VERB_BDAT || c->reply->code < 400);
+    bool is_refused = c->reply->code >= 400 && (c->verb == VERB_BDAT || c->has_strange_octets);
+
+    return c->reply->is_early && !is_refused;
 }
 
 static void judge_answer(const struct session *s, const struct command *c, struct tally *tally)

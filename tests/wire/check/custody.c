@@ -428,7 +428,9 @@ static void show_invented(struct violation *v, const struct dialogue *d, const s
 static void account_for_strays(const struct session *s, struct tally *tally)
 {
     for (size_t i = 0; i < s->stray_n; i++)
-        if (is_accepted(s->stray[i]))
+        if (is_accepted(s->stray[i]) && s->doubt != NULL)
+            unsure(tally, s->doubt);
+        else if (is_accepted(s->stray[i]))
             show_invented(violated(tally, s, "the back end accepted a message that this session did not send"),
                           dialogue_of(s, s->stray[i]), s->stray[i]);
 }

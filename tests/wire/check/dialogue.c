@@ -319,6 +319,8 @@ void dialogue_read(struct dialogue *d, const struct connection *c, const struct 
 
     *d = (struct dialogue){ .connection = c, .starttls = SIZE_MAX, .tls_command = SIZE_MAX, .is_readable = true };
     doubt_connection(d, c);
+    if (!c->has_start && !c->is_refused) /* from the middle on, a message looks like commands and TLS like replies */
+        return;
     if (hints->may_have_proxy_header)
         skip_proxy_header(&r);
     d->is_implicit_tls = begins_with_tls(&r, hints->is_implicit_tls);

@@ -185,7 +185,9 @@ const struct reply *take_answer(struct reading *r, const struct place *asked, bo
     }
     if (!is_whole && r->stream[CLIENT]->has_hole)
         return NULL;
-    is_early = !is_whole || reply->place.first_frame < asked->last_frame;
+    is_early =
+        !is_whole || (reply->place.first_frame < asked->last_frame && reply->place.first_time < asked->last_time);
+    /* both: a card with several queues may hand packets over in another order than their times' */
     r->next = NULL;
     if (reply->code == 421)
         r->is_over = true;

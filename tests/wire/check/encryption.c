@@ -257,7 +257,7 @@ static void judge_no_south(const struct session *s, struct tally *tally)
     const struct command *starttls = starttls_of(d);
     int64_t until = starttls != NULL && starttls->reply != NULL ? starttls->reply->place.first_time : INT64_MAX;
 
-    if (d->is_implicit_tls)
+    if (d->is_implicit_tls || (starttls == NULL && view_cloud(d) != NULL)) /* STARTTLS may be what the capture missed */
         return;
     for (size_t i = 0; i < s->south_n; i++)
         if (s->south[i]->connection->time < until)

@@ -528,8 +528,8 @@ static void finish(struct assembly *a, const struct capture *capture)
     struct connection *c = &a->c;
 
     c->has_start = client->has_syn && server->has_syn;
-    c->is_refused =
-        client->has_syn && !server->has_syn && !server->segment_n && (c->stream[SERVER].is_reset || !server->has_base);
+    c->is_refused = client->has_syn && !server->has_syn && !server->segment_n && !client->segment_n &&
+                    (c->stream[SERVER].is_reset || !server->has_base); /* with data, the answer to the SYN was missed */
     if (!c->is_refused) {
         if (!c->has_start) {
             c->doubt = NULL; /* before all others */

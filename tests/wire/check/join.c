@@ -715,6 +715,13 @@ static void add_life(struct alive *a, const struct connection *c)
     a->life[a->n++] = (struct life){ c->time, to };
 }
 
+/* Nobody knows since when it was there, nor what was missed in front of it. */
+static void note_late(struct alive *a, const struct connection *c)
+{
+    if (!c->has_start && !c->is_refused && c->time > a->late)
+        a->late = c->time;
+}
+
 static bool was_alive(const struct alive *a, int64_t from, int64_t to)
 {
     size_t low = 0, high = a->n; /* the first that began behind `to` */
@@ -726,18 +733,24 @@ static bool was_alive(const struct alive *a, int64_t from, int64_t to)
         else
             high = middle;
     }
-    return low > 0 && a->life[low - 1].latest_to >= from;
+    return from <= a->late || (low > 0 && a->life[low - 1].latest_to >= from);
+}
+
+static bool is_within(const struct wire *w, int64_t time)
+{
+    return w->open_end == 0 || time <= w->open_end;
 }
 
 bool south_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return !was_alive(&t->unread_south, from, to);
+    return is_within(&t->south, to) && !was_alive(&t->unread_south, from, to);
 }
 
 /* What began before the capture north did may belong to a session that is not in it. */
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to)
 {
-    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && !was_alive(&t->unread_north, from, to);
+    return t->north.capture.n > 0 && t->north.capture.packet[0].time <= from && is_within(&t->north, to) &&
+           !was_alive(&t->unread_north, from, to);
 }
 
 bool session_is_sealed(const struct trial *t, const struct session *s)
@@ -766,23 +779,30 @@ void trial_join(struct trial *t)
     struct join j = { .t = t };
     bool *is_by_log = fresh((t->south.flows.n + 1) * sizeof *is_by_log);
 
+    t->unread_north.late = t->unread_south.late = INT64_MIN;
     begin_sessions(&j);
     read_log(&j);
     find_tuple_ends(&j);
-    for (size_t i = 0; i < t->session_n; i++)
+    for (size_t i = 0; i < t->session_n; i++) {
+        note_late(&t->unread_north, t->session[i].north->connection);
         if (!t->session[i].north->is_readable)
             add_life(&t->unread_north, t->session[i].north->connection);
+    }
     for (size_t i = 0; i < t->south.flows.n; i++) {
         struct session *by_log = session_by_log(&j, i);
         bool is_unsure = false;
         struct session *s = find_session(&j, i, by_log, &is_unsure);
         is_by_log[i] = by_log != NULL && s == by_log;
+        note_late(&t->unread_south, t->south.dialogue[i].connection);
         if (s == NULL && may_hide_mail(&t->south.dialogue[i]))
             add_life(&t->unread_south, t->south.dialogue[i].connection);
         give_away(&j, &t->south.dialogue[i], s, is_unsure);
     }
     join_transactions(&j, is_by_log);
     join_records(&j);
+    for (size_t i = 0; i < t->session_n; i++)
+        if (t->session[i].north->connection->is_refused && t->session[i].south_n > 0 && t->session[i].doubt == NULL)
+            t->session[i].doubt = "only its SYN was captured, and it went on";
     free(is_by_log);
     join_free(&j);
 }

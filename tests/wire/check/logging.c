@@ -237,6 +237,11 @@ static void tell_transaction(struct tally *y, const struct pair *p, const char *
     show_record(v, p->record, NULL);
 }
 
+static bool was_taken(const struct pair *p)
+{
+    return p->south->has_message && p->south->message.is_ended && reply_is(p->south->message.reply, 2);
+}
+
 /* count(log accepted) == count(N 250), one by one. */
 static void judge_outcome(struct tally *y, const struct pair *p)
 {
@@ -253,8 +258,12 @@ static void judge_outcome(struct tally *y, const struct pair *p)
         held(y);
     else if (m->reply == NULL && p->session->doubt != NULL)
         unsure(y, p->session->doubt);
+    else if (m->reply == NULL && !was_gone && end_by(c, SERVER) == never)
+        unsure(y, "the capture ends before the client's answer");
     else if (m->reply != NULL || (!was_gone && !is_undeliverable(p->record)))
         tell_transaction(y, p, "the log says accepted, and the client did not hear 250");
+    else if (p->south != NULL && !was_taken(p) && p->south_dialogue->is_readable)
+        tell_transaction(y, p, "the log says accepted, and the back end has not accepted it");
     else
         held(y); /* X1: it was gone */
 }
@@ -370,8 +379,11 @@ static void judge_invented(struct tally *y, const struct log *l, const bool *is_
         size_t s = session_of(l, r);
         if (s == SIZE_MAX)
             continue; /* of a client before this capture, or on another wire */
+        const struct connection *c = t->session[s].north->connection;
         if (t->session[s].doubt != NULL)
             unsure(y, t->session[s].doubt);
+        else if (end_by(c, CLIENT) == never && end_by(c, SERVER) == never)
+            unsure(y, "the capture ends before the connection does");
         else
             show_record(violated(y, &t->session[s], "the log says accepted, of no transaction on the wire"), r, NULL);
     }

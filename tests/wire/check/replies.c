@@ -148,6 +148,26 @@ static bool is_nobodys(const struct trial *t, struct codes *nobody, const struct
     return nobody->may_hide || is_passed_on(nobody, r);
 }
 
+/* Said by a back end in answer to a login, on a connection of nobody's that was alive when the client was answered. */
+static bool is_of_login(const struct trial *t, const struct reply *r)
+{
+    for (size_t i = 0; i < t->probe_n; i++) {
+        const struct dialogue *d = t->probe[i];
+
+        if (d->connection->time > r->place.first_time)
+            break; /* they are in the order of time */
+        for (size_t k = 0; k < d->command_n; k++) {
+            const struct reply *said = d->command[k].reply;
+
+            if ((d->command[k].verb == VERB_AUTH || d->command[k].verb == VERB_AUTH_LINE) && said != NULL &&
+                said->code == r->code && strcmp(said->enhanced, r->enhanced) == 0 &&
+                said->place.last_time < r->place.first_time && d->connection->last_time >= said->place.last_time)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void judge_reply(const struct trial *t, const struct session *s, const struct reply *r, bool is_hello,
                         struct codes *codes, struct codes *nobody, struct tally *tally)
 {
@@ -166,7 +186,7 @@ static void judge_reply(const struct trial *t, const struct session *s, const st
     }
     if (!codes->is_made)
         codes_make(codes, s);
-    if (is_passed_on(codes, r)) {
+    if (is_passed_on(codes, r) || is_of_login(t, r)) {
         held(tally);
     } else if (!t->south.is_present || codes->may_hide || is_nobodys(t, nobody, r)) {
         unsure(tally, "a reply that is in no table of the gateway's, and may be the back end's");

@@ -737,7 +737,27 @@ static void reads_large_connections(void)
     buffer_free(&server);
 }
 
+/* A message looks like commands, and TLS like replies, to a reader that does not know what was before. */
+static void does_not_read_from_the_middle(void)
+{
+    struct weave w;
+    struct dialogue d;
+
+    weave_begin(&w);
+    w.connection.has_start = false;
+    w.connection.doubt = "its start was not captured";
+    weave_say(&w, SERVER, "250 ok\r\n\x17\x03\x03\r\n");
+    weave_say(&w, CLIENT, "Subject: x\r\n\r\nVRFY root\r\n");
+    dialogue_read(&d, &w.connection, &(struct dialogue_hints){ .keys = NULL });
+    CHECK_EQ_INT(d.command_n, 0);
+    CHECK_EQ_INT(d.reply_n, 0);
+    CHECK(!d.is_readable && d.doubt != NULL);
+    dialogue_free(&d);
+    weave_free(&w);
+}
+
 static const struct test_case tests[] = {
+    TEST(does_not_read_from_the_middle),
     TEST(reads_a_session),
     TEST(finds_the_end_of_data),
     TEST(counts_octets_of_bdat),

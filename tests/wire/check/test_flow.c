@@ -345,13 +345,20 @@ static void tells_refused_from_silent(void)
     say(&w, CLIENT, TCP_SYN, 0, 0, "");
     w.end[CLIENT].port++;
     shake_hands(&w); /* accepted, and then nothing */
+    w.end[CLIENT].port++;
+    say(&w, CLIENT, TCP_SYN, 0, 0, ""); /* one direction only: who speaks was not refused */
+    say(&w, CLIENT, TCP_ACK, 1, 1, "EHLO x");
     struct flows f = read_wire(&w);
-    CHECK_EQ_INT(f.n, 3);
+    CHECK_EQ_INT(f.n, 4);
+    CHECK(!f.connection[3].is_refused);
+    check_doubt(&f.connection[3], "its start was not captured");
+    f.n = 3;
     CHECK(f.connection[0].is_refused && f.connection[0].stream[SERVER].is_reset);
     CHECK(f.connection[1].is_refused && !f.connection[1].stream[SERVER].is_reset);
     CHECK(!f.connection[2].is_refused && f.connection[2].has_start);
     for (size_t i = 0; i < f.n; i++)
         check_doubt(&f.connection[i], "none");
+    f.n = 4;
     done(&w, &f);
 }
 

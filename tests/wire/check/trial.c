@@ -48,25 +48,81 @@ static void wire_read(struct wire *w, const char *path, const struct endpoint *c
     w->is_present = true;
 }
 
-static void read_north(struct trial *t, const char *path)
+/* ---- where a capture ends ---- */
+
+static bool is_over(const struct connection *c)
 {
-    wire_read(&t->north, path, t->settings.listener, t->settings.listener_n);
+    return c->is_refused || c->stream[CLIENT].is_reset || c->stream[SERVER].is_reset ||
+           (c->stream[CLIENT].is_ended && c->stream[SERVER].is_ended);
+}
+
+static int64_t last_time(const struct capture *c)
+{
+    int64_t last = INT64_MIN;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->packet[i].time > last)
+            last = c->packet[i].time;
+    return last;
+}
+
+/* A capture that stops before the other wire's does not show how its open connections went on: silence there means
+ * nothing. (What came to its end on the wire is not touched by it.) */
+static void doubt_open_ends(struct wire *w, int64_t until)
+{
+    if (last_time(&w->capture) >= until)
+        return;
+    for (size_t i = 0; i < w->flows.n; i++)
+        if (!is_over(&w->flows.connection[i])) {
+            w->open_end = last_time(&w->capture);
+            if (w->flows.connection[i].doubt == NULL)
+                w->flows.connection[i].doubt = "it is open when the capture ends, and the other wire's goes on";
+        }
+}
+
+static void compare_ends(struct trial *t)
+{
+    if (!t->north.is_present || !t->south.is_present)
+        return;
+    doubt_open_ends(&t->north, last_time(&t->south.capture));
+    doubt_open_ends(&t->south, last_time(&t->north.capture));
+}
+
+/* ---- both wires ---- */
+
+/* Is a PROXY header anybody's but a stranger's? Where the configuration expects none, its octets are commands. */
+static bool may_be_announced(const struct settings *s)
+{
+    if (!s->is_given)
+        return true;
+    for (size_t i = 0; i < s->setting_n; i++)
+        if (strncmp(s->setting[i].section, "listen", 6) == 0 && strcmp(s->setting[i].key, "proxy_from") == 0)
+            return true;
+    return false;
+}
+
+static bool may_announce(const struct settings *s)
+{
+    return !s->is_given || strncmp(s->client_info, "proxy", 5) == 0;
+}
+
+static void read_north(struct trial *t)
+{
     for (size_t i = 0; i < t->north.flows.n; i++) {
         const struct connection *c = &t->north.flows.connection[i];
         struct dialogue_hints hints = {
             .is_implicit_tls = settings_is_implicit(&t->settings, &c->end[SERVER]),
-            .may_have_proxy_header = true,
+            .may_have_proxy_header = may_be_announced(&t->settings),
             .keys = t->keys,
         };
         dialogue_read(&t->north.dialogue[i], c, &hints);
     }
 }
 
-static void read_south(struct trial *t, const char *path)
+static void read_south(struct trial *t)
 {
-    struct dialogue_hints hints = { .may_have_proxy_header = true, .keys = t->keys };
+    struct dialogue_hints hints = { .may_have_proxy_header = may_announce(&t->settings), .keys = t->keys };
 
-    wire_read(&t->south, path, t->settings.backend, t->settings.backend_n);
     for (size_t i = 0; i < t->south.flows.n; i++)
         dialogue_read(&t->south.dialogue[i], &t->south.flows.connection[i], &hints);
 }
@@ -82,9 +138,12 @@ void trial_read(struct trial *t, const struct trial_files *files)
         t->has_log = true;
     }
     if (files->north != NULL)
-        read_north(t, files->north);
+        wire_read(&t->north, files->north, t->settings.listener, t->settings.listener_n);
     if (files->south != NULL)
-        read_south(t, files->south);
+        wire_read(&t->south, files->south, t->settings.backend, t->settings.backend_n);
+    compare_ends(t);
+    read_north(t);
+    read_south(t);
     if (files->east != NULL) {
         capture_read(&t->east, files->east, true);
         t->has_east = true;
@@ -154,6 +213,8 @@ int64_t record_time(const struct record *r)
         if (part[i] < 0)
             return 0;
     }
+    if (part[0] < 1970 || part[0] > 2200) /* what ns in 64 bits can tell */
+        return 0;
     struct tm tm = { .tm_year = (int)part[0] - 1900,
                      .tm_mon = (int)part[1] - 1,
                      .tm_mday = (int)part[2],

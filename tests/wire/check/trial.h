@@ -41,6 +41,7 @@ struct wire {
     struct capture capture;
     struct flows flows;
     struct dialogue *dialogue; /* one for each connection */
+    int64_t open_end; /* the capture stops here, with connections open, before the other wire's; 0: no sign of it */
     bool is_present;
 };
 
@@ -50,6 +51,7 @@ struct alive {
         int64_t from, latest_to;
     } * life;
     size_t n;
+    int64_t late; /* the last of those whose start was not captured was seen first at this time; INT64_MIN: none */
 };
 
 struct trial {

@@ -23,6 +23,7 @@ static const char help[] =
     "\n"
     "Judges an SMTP gateway by captures of its wires: north is the side of the clients, south that of the\n"
     "mail server behind it, east that of the DNS. Prints what held, and of what did not the packets.\n"
+    "All captures need one clock: what came first is told by their times, also between the wires.\n"
     "\n"
     "  NORTH or SOUTH may be \"-\": then the other wire is judged alone.\n"
     "  --no-south               there is no SOUTH.pcap among the arguments\n"
