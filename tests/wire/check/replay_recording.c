@@ -92,7 +92,7 @@ void recording_make(struct recording *r, const struct connection *c, const struc
     dialogue_read(&d, c, &hints);
     if (d.is_implicit_tls && d.tls != NULL && d.tls->is_decrypted && d.tls->is_established)
         r->is_implicit_tls = true;
-    else if (d.is_implicit_tls)
+    else if (d.is_implicit_tls || (client.n > r->proxy_header && client.p[r->proxy_header] == 0x16))
         r->why_not = "TLS from the first octet";
     if (!r->why_not)
         make_clear(r, c, &d, mapping);

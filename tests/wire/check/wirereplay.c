@@ -405,8 +405,8 @@ static void add_json_played(struct buffer *b, const struct session *s)
 {
     struct played sum = sum_of(s);
 
-    buffer_printf(b, ", \"replies\": %zu, \"unasked\": %zu, \"accepted\": %zu, \"tls\": ", sum.replies, sum.unasked,
-                  count_accepted(s));
+    buffer_printf(b, ", \"replies\": %zu, \"unasked\": %zu, \"last_unasked\": %d, \"accepted\": %zu, \"tls\": ",
+                  sum.replies, sum.unasked, sum.last_unasked, count_accepted(s));
     add_json_or_null(b, s->tls);
     buffer_printf(b, ", \"ended_early\": ");
     add_json_or_null(b, sum.stopped);
