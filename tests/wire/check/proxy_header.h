@@ -4,7 +4,8 @@
 
 #include "bytes.h"
 
-/* How many octets of it `s` begins with: version 2 (binary, with its length) or 1 (a line of at most 107 octets); 0 none. */
+/* How many octets of it `s` begins with: version 2 (binary, with its length) or 1 (a line of at most 107 octets);
+ * 0 none. */
 size_t proxy_header_length(struct slice s);
 
 #endif

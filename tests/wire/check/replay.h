@@ -52,8 +52,8 @@ struct mapping {
     const char *to;     /* the whole address of RCPT */
 };
 
-/* Writes the script of a conversation: `stream` by enum side. Behind a TLS handshake there is no greeting, nor a PROXY header; else one
- * is left out. */
+/* Writes the script of a conversation: `stream` by enum side. Behind a TLS handshake there is no greeting, nor a PROXY
+ * header; else one is left out. */
 void script_make(struct script *s, const struct stream stream[2], bool has_greeting, const struct mapping *mapping);
 void script_free(struct script *s);
 

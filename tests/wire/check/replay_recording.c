@@ -1,4 +1,5 @@
-/* From a captured connection to its scripts: what can be played of it, and what of TLS a key log opens. See replay.h. */
+/* From a captured connection to its scripts: what can be played of it, and what of TLS a key log opens. See
+ * replay.h. */
 #include "replay.h"
 
 #include "dialogue.h"

@@ -77,8 +77,8 @@ struct trial_files {
     const char *north, *south, *east, *log, *keylog, *config; /* NULL: not given */
 };
 
-/* Reads and joins everything. Ends the program when a file cannot be read. When `north` and `south` are one file, who is called tells the
- * wires apart: listeners north, back ends south. */
+/* Reads and joins everything. Ends the program when a file cannot be read. When `north` and `south` are one file, who
+ * is called tells the wires apart: listeners north, back ends south. */
 void trial_read(struct trial *t, const struct trial_files *files);
 void trial_free(struct trial *t);
 /* Joins what trial_read() has read. */
