@@ -293,6 +293,27 @@ static bool is_known_link(int link)
 
 /* --- File --- */
 
+/* What a compressed file is to be unpacked with; NULL: it is none that we know. */
+static const char *unpacker(const char *path)
+{
+    static const struct {
+        const char *head, *program;
+    } rows[] = {
+        { "\x1f\x8b", "gunzip" }, { "\xfd\x37zXZ", "unxz" }, { "\x28\xb5\x2f\xfd", "unzstd" }, { "BZh", "bunzip2" }
+    };
+    FILE *file = fopen(path, "rb");
+    char head[8] = { 0 };
+
+    if (!file)
+        return NULL;
+    size_t n = fread(head, 1, sizeof head, file);
+    fclose(file);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (n >= strlen(rows[i].head) && memcmp(head, rows[i].head, strlen(rows[i].head)) == 0)
+            return rows[i].program;
+    return NULL;
+}
+
 static pcap_t *open_capture(const char *path)
 {
     char error[PCAP_ERRBUF_SIZE];
@@ -300,6 +321,8 @@ static pcap_t *open_capture(const char *path)
     if (!file)
         die(EXIT_NO_INPUT, "%s: %s", path, strerror(errno));
     pcap_t *pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
+    if (!pcap && unpacker(path))
+        die(EXIT_DATA, "%s: compressed; %s it first", path, unpacker(path));
     if (!pcap)
         die(EXIT_DATA, "%s: %s", path, error);
     if (!is_known_link(pcap_datalink(pcap))) {

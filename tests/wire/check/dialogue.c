@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dialogue_parts.h"
+#include "proxy_header.h"
 
 /* ---- octets and places ---- */
 
@@ -197,22 +198,6 @@ static bool read_turns(struct reading *r)
 static bool is_tls_record(struct slice s)
 {
     return s.n > 0 && s.p[0] >= 0x14 && s.p[0] <= 0x17 && (s.n < 2 || s.p[1] == 3);
-}
-
-/* The PROXY protocol's header, version 2 (binary, with its length) or 1 (a line of at most 107 octets). */
-static size_t proxy_header_length(struct slice s)
-{
-    struct slice signature = SLICE("\r\n\r\n\0\r\nQUIT\n");
-    size_t end;
-
-    if (slice_equal(slice_part(s, 0, signature.n), signature)) {
-        end = s.n < 16 ? 16 : 16 + ((size_t)s.p[14] << 8 | s.p[15]);
-        return end < s.n ? end : s.n;
-    }
-    if (!slice_equal(slice_part(s, 0, 6), SLICE("PROXY ")))
-        return 0;
-    end = slice_find(slice_part(s, 0, 107), SLICE("\r\n"), 0);
-    return end + 2 <= s.n && end + 2 <= 107 ? end + 2 : 0;
 }
 
 static void skip_proxy_header(struct reading *r)

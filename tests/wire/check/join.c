@@ -116,17 +116,24 @@ static void add_name(struct names *names, struct named named)
     names->named[names->n++] = named;
 }
 
-static void name_candidate(struct names *names, const struct candidate *k, uint64_t hash, size_t candidate)
+/* When a candidate's MAIL came, and when the answer to its last RCPT was heard. */
+static struct named named_candidate(const struct candidate *k, size_t candidate)
 {
     const struct dialogue *d = k->session->north;
     const struct transaction *x = &d->transaction[k->transaction];
-    struct named named = { hash, mail_of(d, x)->place.first_time, 0, candidate };
+    struct named named = { 0, mail_of(d, x)->place.first_time, 0, candidate };
 
     for (size_t i = 0; i < x->rcpt_n; i++) {
         int64_t to = reply_time(&d->command[x->rcpt[i]], d->connection->last_time);
         if (to > named.latest_to)
             named.latest_to = to;
     }
+    return named;
+}
+
+static void add_named(struct names *names, struct named named, uint64_t hash)
+{
+    named.hash = hash;
     add_name(names, named);
 }
 
@@ -177,11 +184,11 @@ static void note_candidate(struct join *j, struct session *s, size_t transaction
     j->candidate = array_grow(j->candidate, j->candidate_n, sizeof *j->candidate);
     j->candidate[j->candidate_n] = k;
     envelope_token(x->from.local, token);
+    struct named named = named_candidate(&k, j->candidate_n++);
     if (token[0] != '\0')
-        name_candidate(&j->by_token, &k, name_hash(token), j->candidate_n);
+        add_named(&j->by_token, named, name_hash(token));
     for (size_t i = 0; i < x->rcpt_n; i++)
-        name_candidate(&j->by_envelope, &k, envelope_hash(&x->from, &x->to[i]), j->candidate_n);
-    j->candidate_n++;
+        add_named(&j->by_envelope, named, envelope_hash(&x->from, &x->to[i]));
 }
 
 static void begin_session(struct join *j, struct session *s, const struct dialogue *north)

@@ -6,7 +6,7 @@
 #ifndef WIRE_REPLAY_H
 #define WIRE_REPLAY_H
 
-#include "flow.h"
+#include "tls.h"
 
 /* What is answered by one reply. */
 enum item_kind {
@@ -52,7 +52,8 @@ struct mapping {
     const char *to;     /* the whole address of RCPT */
 };
 
-/* Writes the script of a conversation: `stream` by enum side. Behind a TLS handshake there is no greeting. */
+/* Writes the script of a conversation: `stream` by enum side. Behind a TLS handshake there is no greeting, nor a PROXY
+ * header; else one is left out. */
 void script_make(struct script *s, const struct stream stream[2], bool has_greeting, const struct mapping *mapping);
 void script_free(struct script *s);
 
@@ -60,8 +61,20 @@ void script_free(struct script *s);
  * chunks. */
 void script_message(struct buffer *message, const struct script *s, size_t item);
 
-/* Why a connection cannot be played, in a few words; NULL: it can. */
-const char *script_why_not(const struct connection *c);
+/* What a captured connection has to be played. */
+struct recording {
+    struct script part[2]; /* up to STARTTLS, and behind it if a key log opens it */
+    size_t part_n;
+    bool is_implicit_tls; /* part 0 was said in TLS from the first octet on, and decrypted */
+    size_t proxy_header;  /* octets of it that are left out */
+    const char *why_not;  /* it cannot be played, in a few words; NULL: it can */
+    const char *sealed;   /* why what is behind STARTTLS cannot be read; NULL: it can, or there is no such thing */
+};
+
+/* `keys` may be NULL. */
+void recording_make(struct recording *r, const struct connection *c, const struct keylog *keys,
+                    const struct mapping *mapping);
+void recording_free(struct recording *r);
 
 /* The next reply in `s` from `*at` on, which moves behind it: its code, 0 for one that is malformed, -1 when it is
  * not complete. */

@@ -1,6 +1,8 @@
 /* From what was recorded to what is to be played: items, cuts, and other names in some command lines. See replay.h. */
 #include "replay.h"
 
+#include "proxy_header.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,13 +145,14 @@ static struct item *add_item(struct script *s, enum item_kind kind, size_t at, c
     return item;
 }
 
-static void read_items(struct script *s, struct slice client, const struct replies *replies, bool has_greeting)
+static void read_items(struct script *s, struct slice client, size_t from, const struct replies *replies,
+                       bool has_greeting)
 {
     enum item_kind kind = ITEM_COMMAND;
 
     if (has_greeting)
-        add_item(s, ITEM_GREETING, 0, replies)->is_complete = true;
-    for (size_t at = 0; at < client.n && !s->has_starttls;) {
+        add_item(s, ITEM_GREETING, from, replies)->is_complete = true;
+    for (size_t at = from; at < client.n && !s->has_starttls;) {
         struct item *item = add_item(s, kind, at, replies);
         if (kind == ITEM_BODY)
             read_body(item, client);
@@ -244,10 +247,20 @@ static bool edit_helo(struct slice line, const struct mapping *m, struct edit *e
     return true;
 }
 
-static void find_edits(struct edits *edits, const struct script *s, struct slice client, const struct mapping *m)
+static void add_edit(struct edits *edits, struct edit edit)
 {
-    size_t longer = 0; /* modulo SIZE_MAX + 1: lines may become shorter, too */
+    edits->edit = array_grow(edits->edit, edits->n, sizeof *edits->edit);
+    edits->edit[edits->n++] = edit;
+}
 
+/* The first `left_out` octets become none: a PROXY header. */
+static void find_edits(struct edits *edits, const struct script *s, struct slice client, size_t left_out,
+                       const struct mapping *m)
+{
+    size_t longer = 0 - left_out; /* modulo SIZE_MAX + 1: lines may become shorter, too */
+
+    if (left_out)
+        add_edit(edits, (struct edit){ .old_n = left_out, .text = "" });
     for (size_t i = 0; i < s->item_n; i++) {
         struct slice line = slice_part(client, s->item[i].at, s->item[i].end);
         struct edit edit;
@@ -256,8 +269,7 @@ static void find_edits(struct edits *edits, const struct script *s, struct slice
         edit.at += s->item[i].at;
         edit.new_at = edit.at + longer;
         longer += strlen(edit.text) - edit.old_n;
-        edits->edit = array_grow(edits->edit, edits->n, sizeof *edits->edit);
-        edits->edit[edits->n++] = edit;
+        add_edit(edits, edit);
     }
 }
 
@@ -337,9 +349,10 @@ void script_make(struct script *s, const struct stream stream[2], bool has_greet
 
     *s = (struct script){ 0 };
     read_replies(&replies, &stream[SERVER]);
-    read_items(s, client, &replies, has_greeting);
-    find_edits(&edits, s, client, mapping);
-    size_t end = s->item_n ? s->item[s->item_n - 1].end : 0; /* TLS comes behind it */
+    size_t left_out = has_greeting ? proxy_header_length(client) : 0;
+    read_items(s, client, left_out, &replies, has_greeting);
+    find_edits(&edits, s, client, left_out, mapping);
+    size_t end = s->item_n ? s->item[s->item_n - 1].end : left_out; /* TLS comes behind it */
     write_octets(&s->octets, &edits, slice_part(client, 0, end));
     for (size_t i = 0; i < s->item_n; i++) {
         struct item *item = &s->item[i];
@@ -389,25 +402,4 @@ void script_free(struct script *s)
     free(s->item);
     free(s->cut);
     *s = (struct script){ 0 };
-}
-
-const char *script_why_not(const struct connection *c)
-{
-    struct slice server = buffer_slice(&c->stream[SERVER].octets), client = buffer_slice(&c->stream[CLIENT].octets);
-    size_t at = 0;
-
-    if (c->is_refused)
-        return "the connection was refused";
-    if (server.n == 0 && client.n > 0)
-        return "one side only: no octet of the server was captured";
-    if (c->doubt)
-        return c->doubt;
-    if (client.n && client.p[0] == 0x16)
-        return "TLS from the first octet";
-    if (server.n == 0)
-        return "nothing was said";
-    int code = reply_next(server, &at);
-    if (code / 100 != 2 && code / 100 != 4 && code / 100 != 5)
-        return "no SMTP: the server does not begin with a reply";
-    return NULL;
 }

@@ -34,9 +34,10 @@ static void free_streams(struct stream stream[2])
     }
 }
 
+static const struct mapping nothing;
+
 static void make(struct script *s, const struct said *said, const struct mapping *mapping)
 {
-    static const struct mapping nothing;
     struct stream stream[2] = { 0 };
 
     for (uint32_t i = 0; i < LONGEST_TALK && said[i].text; i++)
@@ -194,6 +195,54 @@ static void moves_cuts_with_the_mapping(void)
     script_free(&s);
 }
 
+/* A load balancer's header is no part of what the client said: in a segment of its own, or with a command behind it. */
+static void leaves_proxy_headers_out(void)
+{
+    static const struct {
+        const char *name;
+        struct said said[LONGEST_TALK];
+        const char *want;
+    } rows[] = {
+        { "v1",
+          { { CLIENT, "PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n" }, { SERVER, "220 hi\r\n" }, { CLIENT, "HELO a\r\n" } },
+          "g0-0 c0-9 | 0<1" },
+        { "v1 with a command",
+          { { CLIENT, "PROXY UNKNOWN\r\nHELO a\r\n" }, { SERVER, "220 hi\r\n250 a\r\n" }, { CLIENT, "QUIT\r\n" } },
+          "g0-0 c0-9 c9-15 | 0<0 9<2" },
+        { "v1 alone", { { CLIENT, "PROXY UNKNOWN\r\n" }, { SERVER, "220 hi\r\n" } }, "g0-0 |" },
+        { "none behind a command",
+          { { SERVER, "220 hi\r\n" }, { CLIENT, "HELO a\r\nPROXY UNKNOWN\r\n" } },
+          "g0-0 c0-9 c9-24 | 0<1" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct mapping mapping = { "ab", NULL, NULL };
+        struct script s;
+        CHECK_ROW(rows[i].name);
+        make(&s, rows[i].said, &mapping);
+        check_script(&s, rows[i].want);
+        script_free(&s);
+    }
+}
+
+/* Version 2 is binary: its length is in octets 14 and 15. */
+static void leaves_binary_proxy_headers_out(void)
+{
+    static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\0\1\0\x19";
+    struct stream stream[2] = { 0 };
+    struct script s;
+
+    add_segment(&stream[CLIENT], "", 1);
+    buffer_add(&stream[CLIENT].octets, header, sizeof header - 1);
+    add_segment(&stream[SERVER], "220 hi\r\n", 2);
+    add_segment(&stream[CLIENT], "HELO a\r\n", 3);
+    script_make(&s, stream, true, &nothing);
+    check_script(&s, "g0-0 c0-8 | 0<1");
+    CHECK_EQ_STR((const char *)s.octets.p, s.octets.n, "HELO a\r\n");
+    script_free(&s);
+    free_streams(stream);
+}
+
 static void saves_messages(void)
 {
     static const struct said said[LONGEST_TALK] = {
@@ -227,6 +276,8 @@ static void saves_messages(void)
 
 /* --- What cannot be played --- */
 
+#define NO_CLIENT "no SMTP: the client says neither EHLO, HELO nor MAIL"
+
 static void says_why_not(void)
 {
     /* clang-format off */
@@ -234,8 +285,17 @@ static void says_why_not(void)
         const char *client, *server, *doubt, *want;
         bool is_refused;
     } rows[] = {
-        { "QUIT\r\n", "220 hi\r\n", NULL, "can be played", false },
-        { "", "421 later\r\n", NULL, "can be played", false },
+        { "HELO a\r\nQUIT\r\n", "220 hi\r\n", NULL, "can be played", false },
+        { "ehlo\r\n", "421 later\r\n", NULL, "can be played", false },
+        { "NOOP\r\nMAIL FROM:<>\r\n", "220-hi\r\n220 there\r\n", NULL, "can be played", false },
+        { "PROXY UNKNOWN\r\nMAIL", "220 hi\r\n", NULL, "can be played", false },
+        { "USER mail\r\nPASS helo\r\nLIST\r\nMAILX\r\nQUIT\r\n", "220 FTP\r\n331 a\r\n230 b\r\n", NULL, NO_CLIENT,
+          false },
+        { "QUIT\r\n", "220 hi\r\n", NULL, NO_CLIENT, false },
+        { "", "220 hi\r\n", NULL, NO_CLIENT, false },
+        { "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\026\003\001", "", "its start was not captured",
+          "one side only: no octet of the server was captured", false },
+        { "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\026\003\001", "\026\003\003", NULL, "TLS from the first octet", false },
         { "QUIT\r\n", "220 hi\r\n", "octets of the client are missing", "octets of the client are missing", false },
         { "QUIT\r\n", "", "its start was not captured", "one side only: no octet of the server was captured", false },
         { "", "", NULL, "the connection was refused", true },
@@ -252,9 +312,11 @@ static void says_why_not(void)
         CHECK_ROW(rows[i].want);
         add_segment(&c.stream[CLIENT], rows[i].client, 2);
         add_segment(&c.stream[SERVER], rows[i].server, 1);
-        const char *why = script_why_not(&c);
-        why = why ? why : "can be played";
+        struct recording r;
+        recording_make(&r, &c, NULL, &nothing);
+        const char *why = r.why_not ? r.why_not : "can be played";
         CHECK_EQ_STR(why, strlen(why), rows[i].want);
+        recording_free(&r);
         free_streams(c.stream);
     }
 }
@@ -441,8 +503,15 @@ static void reaches_nobody(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(makes_scripts),  TEST(maps_command_lines), TEST(moves_cuts_with_the_mapping),
-    TEST(saves_messages), TEST(says_why_not),       TEST(reads_replies),
-    TEST(plays),          TEST(reaches_nobody),
+    TEST(makes_scripts),
+    TEST(maps_command_lines),
+    TEST(moves_cuts_with_the_mapping),
+    TEST(leaves_proxy_headers_out),
+    TEST(leaves_binary_proxy_headers_out),
+    TEST(saves_messages),
+    TEST(says_why_not),
+    TEST(reads_replies),
+    TEST(plays),
+    TEST(reaches_nobody),
 };
 TEST_MAIN(tests)

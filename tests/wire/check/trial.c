@@ -3,49 +3,78 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
-static bool is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
+/* ---- whose end is whose ---- */
+
+static bool is_any(const struct endpoint *e)
 {
     static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff }, any6[16] = { 0 };
 
-    for (size_t i = 0; i < n; i++) {
-        bool is_any = memcmp(list[i].address, any4, 16) == 0 || memcmp(list[i].address, any6, 16) == 0;
-        if (endpoint_equal(&list[i], called) || (is_any && list[i].port == called->port))
+    return memcmp(e->address, any4, 16) == 0 || memcmp(e->address, any6, 16) == 0;
+}
+
+static bool is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
+{
+    for (size_t i = 0; i < n; i++)
+        if (endpoint_equal(&list[i], called))
             return true;
-    }
     return false;
 }
 
-/* A capture of a live gateway holds what else went over the wire, too. Where the configuration names our ends, only
- * these are read; when none of them is there (addresses were translated on the way), everything is. */
-static void keep_ours(struct flows *f, const struct endpoint *list, size_t n)
+static bool is_back_end(const struct settings *s, const struct endpoint *called)
 {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < f->n; i++)
-        kept += is_among(list, n, &f->connection[i].end[SERVER]);
-    if (kept == 0 || kept == f->n)
-        return;
-    struct flows others = { 0 }, ours = { 0 };
-    others.connection = fresh((f->n - kept) * sizeof *others.connection);
-    ours.connection = fresh(kept * sizeof *ours.connection);
-    for (size_t i = 0; i < f->n; i++) {
-        struct flows *to = is_among(list, n, &f->connection[i].end[SERVER]) ? &ours : &others;
-        to->connection[to->n++] = f->connection[i];
-    }
-    free(f->connection);
-    flows_free(&others);
-    *f = ours;
+    return is_among(s->backend, s->backend_n, called);
 }
 
-static void wire_read(struct wire *w, const char *path, const struct endpoint *called, size_t called_n)
+/* A listener on all addresses is whoever has its port and is no back end. */
+static bool is_listener(const struct settings *s, const struct endpoint *called)
 {
+    if (is_among(s->listener, s->listener_n, called))
+        return true;
+    for (size_t i = 0; i < s->listener_n; i++)
+        if (is_any(&s->listener[i]) && s->listener[i].port == called->port)
+            return !is_back_end(s, called);
+    return false;
+}
+
+typedef bool whose(const struct settings *s, const struct endpoint *called);
+
+/* The connections that are called so go over to another list. */
+static struct flows take(struct flows *from, const struct settings *s, whose *is_ours)
+{
+    struct flows taken = { .connection = fresh((from->n + 1) * sizeof *taken.connection) };
+    size_t left = 0;
+
+    for (size_t i = 0; i < from->n; i++) {
+        if (is_ours(s, &from->connection[i].end[SERVER]))
+            taken.connection[taken.n++] = from->connection[i];
+        else
+            from->connection[left++] = from->connection[i];
+    }
+    from->n = left;
+    return taken;
+}
+
+/* ---- captures ---- */
+
+/* A capture of a live gateway holds what else went over the wire, too. Where the configuration names our ends, only
+ * these are read; when none of them is there (addresses were translated on the way), everything is. */
+static void wire_read(struct wire *w, const char *path, const struct settings *s, whose *is_ours)
+{
+    struct flows all;
+
     capture_read(&w->capture, path, true);
-    flows_read(&w->flows, &w->capture, 0);
-    keep_ours(&w->flows, called, called_n);
-    w->dialogue = fresh((w->flows.n + 1) * sizeof *w->dialogue);
+    flows_read(&all, &w->capture, 0);
+    w->flows = take(&all, s, is_ours);
     w->is_present = true;
+    if (w->flows.n > 0) {
+        flows_free(&all);
+        return;
+    }
+    flows_free(&w->flows);
+    w->flows = all;
 }
 
 /* ---- where a capture ends ---- */
@@ -82,13 +111,57 @@ static void doubt_open_ends(struct wire *w, int64_t until)
 
 static void compare_ends(struct trial *t)
 {
-    if (!t->north.is_present || !t->south.is_present)
+    if (!t->north.is_present || !t->south.is_present || t->has_one_capture)
         return;
     doubt_open_ends(&t->north, last_time(&t->south.capture));
     doubt_open_ends(&t->south, last_time(&t->north.capture));
 }
 
-/* ---- both wires ---- */
+/* One capture of both wires, as of a gateway with one interface. A wire of which it has nothing was not captured. */
+static void wires_read(struct trial *t, const char *path)
+{
+    struct capture capture;
+    struct flows all;
+
+    if (!t->settings.is_given)
+        die(64, "%s: for one capture of both wires --config has to say who is called on which", path);
+    capture_read(&capture, path, true);
+    flows_read(&all, &capture, 0);
+    t->south.flows = take(&all, &t->settings, is_back_end);
+    t->north.flows = take(&all, &t->settings, is_listener);
+    flows_free(&all);
+    t->north.is_present = t->north.flows.n > 0;
+    t->south.is_present = t->south.flows.n > 0;
+    if (!t->north.is_present && !t->south.is_present)
+        die(65, "%s: no connection in it is to a listener or a back end of the configuration", path);
+    if (t->north.is_present)
+        t->north.capture = capture;
+    if (t->south.is_present)
+        t->south.capture = capture;
+    t->has_one_capture = t->north.is_present && t->south.is_present;
+}
+
+static bool is_one_file(const char *a, const char *b)
+{
+    struct stat first, second;
+
+    return a != NULL && b != NULL && stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+static void read_captures(struct trial *t, const struct trial_files *files)
+{
+    if (is_one_file(files->north, files->south)) {
+        wires_read(t, files->north);
+        return;
+    }
+    if (files->north != NULL)
+        wire_read(&t->north, files->north, &t->settings, is_listener);
+    if (files->south != NULL)
+        wire_read(&t->south, files->south, &t->settings, is_back_end);
+}
+
+/* ---- dialogues ---- */
 
 /* Is a PROXY header anybody's but a stranger's? Where the configuration expects none, its octets are commands. */
 static bool may_be_announced(const struct settings *s)
@@ -108,6 +181,7 @@ static bool may_announce(const struct settings *s)
 
 static void read_north(struct trial *t)
 {
+    t->north.dialogue = fresh((t->north.flows.n + 1) * sizeof *t->north.dialogue);
     for (size_t i = 0; i < t->north.flows.n; i++) {
         const struct connection *c = &t->north.flows.connection[i];
         struct dialogue_hints hints = {
@@ -123,6 +197,7 @@ static void read_south(struct trial *t)
 {
     struct dialogue_hints hints = { .may_have_proxy_header = may_announce(&t->settings), .keys = t->keys };
 
+    t->south.dialogue = fresh((t->south.flows.n + 1) * sizeof *t->south.dialogue);
     for (size_t i = 0; i < t->south.flows.n; i++)
         dialogue_read(&t->south.dialogue[i], &t->south.flows.connection[i], &hints);
 }
@@ -137,10 +212,7 @@ void trial_read(struct trial *t, const struct trial_files *files)
         records_read(&t->records, files->log);
         t->has_log = true;
     }
-    if (files->north != NULL)
-        wire_read(&t->north, files->north, t->settings.listener, t->settings.listener_n);
-    if (files->south != NULL)
-        wire_read(&t->south, files->south, t->settings.backend, t->settings.backend_n);
+    read_captures(t, files);
     compare_ends(t);
     read_north(t);
     read_south(t);
@@ -157,7 +229,6 @@ static void wire_free(struct wire *w)
         dialogue_free(&w->dialogue[i]);
     free(w->dialogue);
     flows_free(&w->flows);
-    capture_free(&w->capture);
 }
 
 static void session_free(struct session *s)
@@ -180,6 +251,9 @@ void trial_free(struct trial *t)
     free(t->unread_south.life);
     wire_free(&t->north);
     wire_free(&t->south);
+    capture_free(&t->north.capture);
+    if (!t->has_one_capture)
+        capture_free(&t->south.capture);
     capture_free(&t->east);
     records_free(&t->records);
     settings_free(&t->settings);

@@ -56,6 +56,7 @@ struct alive {
 
 struct trial {
     struct wire north, south;
+    bool has_one_capture; /* both wires were captured in one: south's is north's */
     struct capture east;
     bool has_east;
     struct records records; /* the log; empty when none was given */
@@ -78,7 +79,8 @@ struct trial_files {
     const char *north, *south, *east, *log, *keylog, *config; /* NULL: not given */
 };
 
-/* Reads and joins everything. Ends the program when a file cannot be read. */
+/* Reads and joins everything. Ends the program when a file cannot be read. When `north` and `south` are one file, who
+ * is called tells the wires apart: listeners north, back ends south. */
 void trial_read(struct trial *t, const struct trial_files *files);
 void trial_free(struct trial *t);
 /* Joins what trial_read() has read. */

@@ -20,12 +20,16 @@ enum { FAMILIES = sizeof families / sizeof families[0] };
 
 static const char help[] =
     "usage: wirecheck [OPTIONS] NORTH.pcap SOUTH.pcap [EAST.pcap]\n"
+    "       wirecheck [OPTIONS] --config FILE BOTH.pcap\n"
     "\n"
     "Judges an SMTP gateway by captures of its wires: north is the side of the clients, south that of the\n"
     "mail server behind it, east that of the DNS. Prints what held, and of what did not the packets.\n"
     "All captures need one clock: what came first is told by their times, also between the wires.\n"
     "\n"
     "  NORTH or SOUTH may be \"-\": then the other wire is judged alone.\n"
+    "  One capture may hold both wires (a gateway with one interface, tcpdump -i any): given once, or as NORTH and\n"
+    "  as SOUTH. --config is needed then: connections to its listeners are north, to its back ends south.\n"
+    "  (A listener on all addresses: to its port on any host that is no back end.) Packets may be there twice.\n"
     "  --no-south               there is no SOUTH.pcap among the arguments\n"
     "  --log FILE               the gateway's log (logfmt or JSON): joins sessions, and is judged itself\n"
     "  --keylog FILE            TLS secrets of the clients' sessions (SSLKEYLOGFILE); without them what TLS hides\n"
@@ -185,6 +189,8 @@ static void read_options(struct options *o, int argc, char **argv)
 {
     *o = (struct options){ 0 };
     read_words(o, argc, argv);
+    if (o->argument_n == 1 && o->files.config != NULL && !o->has_no_south)
+        o->argument[o->argument_n++] = o->argument[0]; /* both wires are in it */
     size_t east = o->has_no_south ? 1 : 2;
     o->files.north = unless_dash(o->argument[0]);
     o->files.south = o->has_no_south ? NULL : unless_dash(o->argument[1]);
@@ -264,7 +270,8 @@ static void sum_up(struct report *r, double most_inconclusive)
     const struct wire *counted = t->north.is_present ? &t->north : &t->south;
 
     note_capture(r, &t->north.capture);
-    note_capture(r, &t->south.capture);
+    if (!t->has_one_capture)
+        note_capture(r, &t->south.capture);
     note_capture(r, &t->east);
     r->sessions = counted->flows.n;
     r->messages = messages_of(counted);
