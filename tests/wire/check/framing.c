@@ -438,6 +438,11 @@ static bool begins_with_tls(const struct reply *r)
     return r->octets.n > 2 && (r->octets.p[0] == 0x15 || r->octets.p[0] == 0x16) && r->octets.p[1] == 3;
 }
 
+static bool is_reset(const struct connection *c)
+{
+    return c->stream[CLIENT].is_reset || c->stream[SERVER].is_reset;
+}
+
 static void judge_reply_lines(const struct trial *t, struct tally *tally)
 {
     for (size_t i = 0; i < t->session_n; i++) {
@@ -450,6 +455,8 @@ static void judge_reply_lines(const struct trial *t, struct tally *tally)
                 held(tally);
             else if (begins_with_tls(d->reply[k]) && view_cloud(d) != NULL)
                 break; /* STARTTLS is among what the capture missed */
+            else if (k + 1 == d->reply_n && is_reset(d->connection))
+                break; /* what was on its way when the connection was reset */
             else
                 show_reply(violated(tally, &t->session[i], "a reply to the client is malformed: %s",
                                     d->reply[k]->malformed != NULL ? d->reply[k]->malformed : "no reply code"),

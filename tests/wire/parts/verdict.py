@@ -23,6 +23,14 @@ def wirecheck(north, south, east=None, log=None, keylog=None, config=None, out=N
     return json.loads(out.read_text())
 
 
+def log_of(folder):
+    """A gateway's log in its folder: put together from log-* of all its starts when there is none yet."""
+    log = folder / "log"
+    if not log.exists():
+        log.write_bytes(b"".join(part.read_bytes() for part in sorted(folder.glob("log-*"), key=lambda part: part.read_bytes()[:40])))
+    return log
+
+
 class Sum:
     """Reports added up: {id: row} in ORACLE's order, and every violation with the name of its part."""
 
