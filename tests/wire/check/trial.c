@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-static bool is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
+bool endpoint_is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
 {
     static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff }, any6[16] = { 0 };
 
@@ -24,14 +24,14 @@ static void keep_ours(struct flows *f, const struct endpoint *list, size_t n)
     size_t kept = 0;
 
     for (size_t i = 0; i < f->n; i++)
-        kept += is_among(list, n, &f->connection[i].end[SERVER]);
+        kept += endpoint_is_among(list, n, &f->connection[i].end[SERVER]);
     if (kept == 0 || kept == f->n)
         return;
     struct flows others = { 0 }, ours = { 0 };
     others.connection = fresh((f->n - kept) * sizeof *others.connection);
     ours.connection = fresh(kept * sizeof *ours.connection);
     for (size_t i = 0; i < f->n; i++) {
-        struct flows *to = is_among(list, n, &f->connection[i].end[SERVER]) ? &ours : &others;
+        struct flows *to = endpoint_is_among(list, n, &f->connection[i].end[SERVER]) ? &ours : &others;
         to->connection[to->n++] = f->connection[i];
     }
     free(f->connection);

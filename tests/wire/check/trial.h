@@ -76,6 +76,9 @@ struct trial_files {
     const char *north, *south, *east, *log, *keylog, *config; /* NULL: not given */
 };
 
+/* Is it one of these ends, or at the port of one that is any address? */
+bool endpoint_is_among(const struct endpoint *list, size_t n, const struct endpoint *called);
+
 /* Reads and joins everything. Ends the program when a file cannot be read. */
 void trial_read(struct trial *t, const struct trial_files *files);
 void trial_free(struct trial *t);
