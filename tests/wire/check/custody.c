@@ -494,8 +494,8 @@ static struct token *token_of(struct tokens *all, const char *text)
     uint64_t hash = hash_octets(hash_start, slice_of(text));
 
     for (size_t e = lookup_first(&all->by_name, hash); e != SIZE_MAX; e = lookup_next(&all->by_name, e))
-        if (strcmp(all->token[all->by_name.entry[e].value].text, text) == 0)
-            return &all->token[all->by_name.entry[e].value];
+        if (strcmp(all->token[lookup_value(&all->by_name, e)].text, text) == 0)
+            return &all->token[lookup_value(&all->by_name, e)];
     all->token = array_grow(all->token, all->n, sizeof *all->token);
     all->token[all->n] = (struct token){ .text = text };
     lookup_add(&all->by_name, hash, all->n);

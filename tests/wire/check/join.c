@@ -251,7 +251,7 @@ static struct session *session_of_id(struct join *j, struct slice id)
 {
     size_t entry = id.n > 0 ? lookup_first(&j->by_id, hash_octets(hash_start, id)) : SIZE_MAX;
 
-    return entry == SIZE_MAX ? NULL : &j->t->session[j->by_id.entry[entry].value];
+    return entry == SIZE_MAX ? NULL : &j->t->session[lookup_value(&j->by_id, entry)];
 }
 
 static struct session *session_of_record(struct join *j, const struct record *r)
@@ -433,7 +433,7 @@ static void find_tuple_ends(struct join *j)
         size_t before = lookup_first(&by_tuple, hash);
         j->tuple_ends[i] = INT64_MAX;
         if (before != SIZE_MAX)
-            j->tuple_ends[by_tuple.entry[before].value] = c->time;
+            j->tuple_ends[lookup_value(&by_tuple, before)] = c->time;
         lookup_add(&by_tuple, hash, i);
     }
     lookup_free(&by_tuple);

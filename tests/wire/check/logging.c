@@ -100,12 +100,12 @@ static size_t session_of(const struct log *l, const struct record *r)
     size_t joined = id.n > 0 ? lookup_first(&l->by_joined, hash_id(id)) : SIZE_MAX;
 
     if (joined != SIZE_MAX)
-        return l->by_joined.entry[joined].value;
+        return lookup_value(&l->by_joined, joined);
     if (!read_client(r, &client))
         return SIZE_MAX;
     size_t entry = lookup_first(&l->by_client, hash_endpoint(hash_start, &client));
     for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&l->by_client, entry)) {
-        size_t i = l->by_client.entry[entry].value;
+        size_t i = lookup_value(&l->by_client, entry);
         const struct session *s = &l->trial->session[i];
         bool has_begun = time == 0 || s->north->connection->time <= time + tick;
         if (has_begun && endpoint_equal(&s->north->connection->end[CLIENT], &client) && is_at(r, s))
@@ -273,7 +273,7 @@ static bool has_spare(const struct log *l, const struct session *s, const bool *
     struct slice id = id_of(s);
 
     for (size_t e = lookup_first(&l->by_id, hash_id(id)); id.n > 0 && e != SIZE_MAX; e = lookup_next(&l->by_id, e)) {
-        size_t i = l->by_id.entry[e].value;
+        size_t i = lookup_value(&l->by_id, e);
         const struct record *r = &l->trial->records.record[i];
         if (!is_joined[i] && record_is(r, "transaction") && slice_equal(record_value(r, "id"), id))
             return true;
@@ -312,7 +312,7 @@ static const struct record *same_before(const struct log *l, const struct lookup
     size_t entry = lookup_first(seen, hash);
 
     for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(seen, entry)) {
-        const struct record *other = &l->trial->records.record[seen->entry[entry].value];
+        const struct record *other = &l->trial->records.record[lookup_value(seen, entry)];
         if (event_of(other) == event_of(r) && slice_equal(record_value(other, "id"), record_value(r, "id")) &&
             slice_equal(record_value(other, "tx"), record_value(r, "tx")))
             return other;
@@ -525,7 +525,7 @@ static void find_own(struct own_lines *o, const struct log *l, struct slice id)
     if (id.n == 0)
         return;
     for (size_t e = lookup_first(&l->by_id, hash_id(id)); e != SIZE_MAX; e = lookup_next(&l->by_id, e)) {
-        const struct record *r = &l->trial->records.record[l->by_id.entry[e].value];
+        const struct record *r = &l->trial->records.record[lookup_value(&l->by_id, e)];
         if (slice_equal(record_value(r, "id"), id))
             add_own(o, r);
     }
