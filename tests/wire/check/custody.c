@@ -1,8 +1,8 @@
 /* ORACLE 1, custody: no mail lost, none invented. What is said at the end of data on one wire must be true on the
  * other.
  *
- * A-11 (nothing survives on a disk) is not on any wire: tests/wire/run searches the places that the gateway can write
- * to. A-12 (killed at any point) is A-1 to A-10 holding on the captures of a kill campaign. */
+ * A-11 (nothing survives on a disk) is not on any wire: tests/e2e/test_processes.py shows that the gateway can write
+ * nowhere. A-12 (killed at any point) is A-1 to A-10 holding on the captures of a kill campaign. */
 #include "custody_parts.h"
 #include "envelope.h"
 #include "lookup.h"
