@@ -94,7 +94,8 @@ static void add_answer(struct questions *q, const struct endpoint *client, const
 {
     size_t entry = lookup_first(&q->by_asker, asker_hash(client, server, m->id));
 
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&q->by_asker, entry)) {
+    for (size_t n = 0; q->query != NULL && entry != SIZE_MAX && n < SCAN_MAX;
+         n++, entry = lookup_next(&q->by_asker, entry)) {
         struct query *query = &q->query[lookup_value(&q->by_asker, entry)];
         bool fits = endpoint_equal(&query->from, client) && endpoint_equal(&query->to, server) &&
                     query->message.id == m->id && query->message.type == m->type &&

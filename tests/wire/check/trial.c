@@ -162,3 +162,15 @@ int64_t record_time(const struct record *r)
                      .tm_sec = (int)part[5] };
     return ((int64_t)timegm(&tm) * 1000 + part[6]) * 1000000;
 }
+
+bool record_endpoint(const struct record *r, const char *key, struct endpoint *e)
+{
+    struct slice text = record_value(r, key);
+
+    return text.p != NULL && endpoint_parse(e, text);
+}
+
+bool record_client(const struct record *r, struct endpoint *e)
+{
+    return record_endpoint(r, "peer", e) || record_endpoint(r, "client", e);
+}

@@ -94,5 +94,9 @@ bool south_is_clear(const struct trial *t, int64_t from, int64_t to);
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to);
 /* The ns since 1970 of its time= field; 0 when it has none. */
 int64_t record_time(const struct record *r);
+/* A field that is an address and port. */
+bool record_endpoint(const struct record *r, const char *key, struct endpoint *e);
+/* Who was at the other end of the wire: the balancer, where one announced the client. */
+bool record_client(const struct record *r, struct endpoint *e);
 
 #endif
