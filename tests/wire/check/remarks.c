@@ -159,7 +159,8 @@ size_t remarks_tell(const struct trial *t, const struct trial_files *files, FILE
     const struct settings *s = &t->settings;
 
     remark_capture(&r, &t->north.capture);
-    remark_capture(&r, &t->south.capture);
+    if (t->south.capture.path != t->north.capture.path) /* else both wires are in one */
+        remark_capture(&r, &t->south.capture);
     remark_capture(&r, &t->east);
     remark_wire(&r, &t->north, "[listen]", s->listener, s->is_given ? s->listener_n : 0);
     remark_wire(&r, &t->south, "[backend] and [route]", s->backend, s->backend_n);

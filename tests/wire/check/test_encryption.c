@@ -200,12 +200,12 @@ static void looks_at_no_sealed_end(void)
     p.dialogue[0].tls->start[CLIENT] = kept.start[CLIENT];
     p.dialogue[0].tls->start[SERVER] = kept.start[SERVER];
     p.dialogue[0].is_readable = false;
-    p.trial.session[0].doubt = t.why_not;
+    p.t.session[0].doubt = t.why_not;
     CHECK_EQ_INT(play_judge(&p, encryption_invariants, "T-7"), NOTHING);
-    p.trial.keys = keylog_read("/dev/null"); /* one that lacks this session is another matter */
+    p.t.keys = keylog_read("/dev/null"); /* one that lacks this session is another matter */
     CHECK_EQ_INT(play_judge(&p, encryption_invariants, "T-7"), UNSURE);
-    keylog_free(p.trial.keys);
-    p.trial.keys = NULL;
+    keylog_free(p.t.keys);
+    p.t.keys = NULL;
     *p.dialogue[0].tls = kept;
     play_end(&p);
 }
