@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """The log: one line each, true to the wire, and never a raw byte of it (ORACLE L-1 to L-4)."""
-import re
 
 from parts.story import MESSAGE, Story, main
 from parts.wire import Client, any_certificate, deliver

@@ -7,7 +7,7 @@ import unittest
 
 from parts.place import SUITES, fresh_endpoint, fresh_endpoint6, text
 from parts.story import MESSAGE, Story, main
-from parts.wire import END, Client, any_certificate, deliver, stuffed
+from parts.wire import END, any_certificate, deliver, stuffed
 
 SUITE = SUITES / "mime/mail-parser"
 

@@ -10,7 +10,7 @@ import subprocess
 
 from parts import place
 from parts.certs import Certificate, certificate
-from parts.place import text, until
+from parts.place import text
 from parts.story import MESSAGE, Story, main
 from parts.wire import Client, Gone, any_certificate, deliver
 

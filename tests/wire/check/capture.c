@@ -314,17 +314,27 @@ static const char *unpacker(const char *path)
     return NULL;
 }
 
+/* What `tcpdump -w` leaves when it could not begin. */
+static bool is_empty(FILE *file)
+{
+    int first = getc(file);
+
+    return first == EOF ? ferror(file) == 0 : ungetc(first, file) == EOF;
+}
+
 static pcap_t *open_capture(const char *path)
 {
     char error[PCAP_ERRBUF_SIZE];
     FILE *file = fopen(path, "rb");
     if (!file)
         die(EXIT_NO_INPUT, "%s: %s", path, strerror(errno));
+    if (is_empty(file))
+        die(EXIT_DATA, "%s: an empty file, not a capture", path);
     pcap_t *pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
     if (!pcap && unpacker(path))
         die(EXIT_DATA, "%s: compressed; %s it first", path, unpacker(path));
     if (!pcap)
-        die(EXIT_DATA, "%s: %s", path, error);
+        die(EXIT_DATA, "%s: no capture in pcap or pcapng: %s", path, error);
     if (!is_known_link(pcap_datalink(pcap))) {
         const char *name = pcap_datalink_val_to_name(pcap_datalink(pcap));
         die(EXIT_DATA, "%s: packets of link type %s, which is not read here", path, name ? name : "unknown");
@@ -362,6 +372,7 @@ static void read_frames(struct capture *c, pcap_t *pcap, bool may_end_early)
     if (!may_end_early || !strstr(pcap_geterr(pcap), "truncated"))
         die(EXIT_DATA, "%s: %s", c->path, pcap_geterr(pcap));
     c->strange++;
+    c->ends_early = true;
 }
 
 void capture_read(struct capture *c, const char *path, bool may_end_early)

@@ -37,6 +37,7 @@ struct capture {
     size_t cut;            /* packets that the snap length has cut */
     size_t fragments;      /* IP fragments, which nobody puts together here */
     size_t strange;        /* headers that make no sense */
+    bool ends_early;       /* in the middle of its last record, which is strange */
     struct buffer *memory; /* owns the payloads */
 };
 

@@ -20,9 +20,15 @@ void show_ending(struct violation *v, const struct pair *p);
 const struct reply *reply_north(const struct pair *p); /* to the end of data; NULL none */
 bool is_accepted(const struct transaction *x);         /* the end of data was answered 2xx; `x` may be NULL */
 
-/* In custody_message.c and custody_envelope.c. */
+/* The end of its data has come. */
+bool is_ended(const struct transaction *x);
+/* A transaction south that nothing north explains. */
+void show_invented(struct violation *v, const struct dialogue *d, const struct transaction *x);
+
+/* In custody_message.c, custody_envelope.c and custody_repeats.c. */
 void judge_message(const struct trial *t, struct tally *tally);
 void judge_recipients(const struct trial *t, struct tally *tally);
 void judge_mail(const struct trial *t, struct tally *tally);
+void judge_repeats(const struct trial *t, struct tally *tally);
 
 #endif

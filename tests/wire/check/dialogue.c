@@ -145,7 +145,7 @@ static struct slice lines_behind_first(struct slice octets)
 static void greet(struct dialogue *d, const struct command *c)
 {
     find_token(d->token, c->argument);
-    if (reply_is(c->reply, 2))
+    if (c->reply != NULL && reply_is(c->reply, 2))
         d->keywords = lines_behind_first(c->reply->octets);
 }
 

@@ -98,7 +98,7 @@ static enum transaction_end end_by(const struct command *c)
 static void account_in_transaction(struct reading *r, size_t i)
 {
     struct command *c = &r->d->command[i];
-    struct transaction *t = open_transaction(r);
+    struct transaction *t = &r->d->transaction[r->open];
     enum transaction_end end = c->is_complete ? end_by(c) : END_NONE;
 
     c->transaction = r->open;

@@ -71,13 +71,6 @@ static uint64_t via_hash(const struct endpoint *via, const struct endpoint *back
     return hash_endpoint(hash_endpoint(hash_start, via), backend);
 }
 
-static bool read_endpoint(const struct record *r, const char *key, struct endpoint *e)
-{
-    struct slice text = record_value(r, key);
-
-    return text.p != NULL && endpoint_parse(e, text);
-}
-
 static const struct command *mail_of(const struct dialogue *d, const struct transaction *x)
 {
     return &d->command[x->mail];
@@ -227,13 +220,7 @@ static bool is_at_listener(const struct record *r, const struct session *s)
 {
     struct endpoint listener;
 
-    return !read_endpoint(r, "address", &listener) || endpoint_equal(&listener, &s->north->connection->end[SERVER]);
-}
-
-/* Who was at the other end of the wire: the balancer (PROXY protocol), where one announced the client. */
-static bool read_client(const struct record *r, struct endpoint *e)
-{
-    return read_endpoint(r, "peer", e) || read_endpoint(r, "client", e);
+    return !record_endpoint(r, "address", &listener) || endpoint_equal(&listener, &s->north->connection->end[SERVER]);
 }
 
 /* By the client's address and port: the last session from there that had begun by then. */
@@ -242,7 +229,7 @@ static struct session *session_of_client(struct join *j, const struct record *r)
     struct endpoint client;
     int64_t time = record_time(r);
 
-    if (!read_client(r, &client))
+    if (!record_client(r, &client))
         return NULL;
     uint64_t hash = hash_endpoint(hash_start, &client);
     size_t i = names_until(&j->by_client, hash, time == 0 ? INT64_MAX : time + log_slack);
@@ -258,7 +245,7 @@ static struct session *session_of_id(struct join *j, struct slice id)
 {
     size_t entry = id.n > 0 ? lookup_first(&j->by_id, hash_octets(hash_start, id)) : SIZE_MAX;
 
-    return entry == SIZE_MAX ? NULL : &j->t->session[j->by_id.entry[entry].value];
+    return entry == SIZE_MAX ? NULL : &j->t->session[lookup_value(&j->by_id, entry)];
 }
 
 static struct session *session_of_record(struct join *j, const struct record *r)
@@ -282,7 +269,7 @@ static void note_via(struct join *j, size_t record)
     struct endpoint via, backend;
     const struct record *r = &j->t->records.record[record];
 
-    if (read_endpoint(r, "via", &via) && read_endpoint(r, "backend", &backend))
+    if (record_endpoint(r, "via", &via) && record_endpoint(r, "backend", &backend))
         add_name(&j->by_via, (struct named){ via_hash(&via, &backend), record_time(r), 0, record });
 }
 
@@ -312,7 +299,7 @@ static void learn_connections(struct join *j)
     struct endpoint client;
 
     for (size_t i = 0; i < log->n; i++)
-        if (record_is(&log->record[i], "connection") && read_client(&log->record[i], &client))
+        if (record_is(&log->record[i], "connection") && record_client(&log->record[i], &client))
             add_name(&lines, (struct named){ hash_endpoint(hash_start, &client), (int64_t)i, 0, i });
     sort_names(&lines);
     for (size_t i = 0, n; i < lines.n; i += n) {
@@ -440,7 +427,7 @@ static void find_tuple_ends(struct join *j)
         size_t before = lookup_first(&by_tuple, hash);
         j->tuple_ends[i] = INT64_MAX;
         if (before != SIZE_MAX)
-            j->tuple_ends[by_tuple.entry[before].value] = c->time;
+            j->tuple_ends[lookup_value(&by_tuple, before)] = c->time;
         lookup_add(&by_tuple, hash, i);
     }
     lookup_free(&by_tuple);
@@ -458,7 +445,7 @@ static struct session *session_by_log(struct join *j, size_t south)
         const struct record *r = &j->t->records.record[all->named[i].what];
         if (all->named[i].began >= j->tuple_ends[south])
             return NULL;
-        if (read_endpoint(r, "via", &via) && read_endpoint(r, "backend", &backend) &&
+        if (record_endpoint(r, "via", &via) && record_endpoint(r, "backend", &backend) &&
             endpoint_equal(&via, &c->end[CLIENT]) && endpoint_equal(&backend, &c->end[SERVER]))
             return session_of_record(j, r);
     }

@@ -48,6 +48,11 @@ size_t lookup_next(const struct lookup *l, size_t entry)
     return same_hash(l, l->entry[entry].next, l->entry[entry].hash);
 }
 
+size_t lookup_value(const struct lookup *l, size_t entry)
+{
+    return l->entry[entry].value;
+}
+
 void lookup_free(struct lookup *l)
 {
     free(l->entry);

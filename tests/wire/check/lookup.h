@@ -21,6 +21,7 @@ void lookup_add(struct lookup *l, uint64_t hash, size_t value);
 /* The newest entry with this hash, and the one before an entry; SIZE_MAX: none. */
 size_t lookup_first(const struct lookup *l, uint64_t hash);
 size_t lookup_next(const struct lookup *l, size_t entry);
+size_t lookup_value(const struct lookup *l, size_t entry);
 void lookup_free(struct lookup *l);
 
 /* Hashes; start with hash_start, and go on with what came out for names of several parts. */

@@ -94,8 +94,9 @@ static void add_answer(struct questions *q, const struct endpoint *client, const
 {
     size_t entry = lookup_first(&q->by_asker, asker_hash(client, server, m->id));
 
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&q->by_asker, entry)) {
-        struct query *query = &q->query[q->by_asker.entry[entry].value];
+    for (size_t n = 0; q->query != NULL && entry != SIZE_MAX && n < SCAN_MAX;
+         n++, entry = lookup_next(&q->by_asker, entry)) {
+        struct query *query = &q->query[lookup_value(&q->by_asker, entry)];
         bool fits = endpoint_equal(&query->from, client) && endpoint_equal(&query->to, server) &&
                     query->message.id == m->id && query->message.type == m->type &&
                     dns_same_name(query->message.name, m->name);
@@ -181,9 +182,9 @@ static size_t find_question(const struct questions *q, const struct dns_message 
     size_t entry = lookup_first(&q->by_question, dns_hash(hash_start, m->name, m->type));
 
     for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&q->by_question, entry)) {
-        const struct query *other = &q->query[q->by_question.entry[entry].value];
+        const struct query *other = &q->query[lookup_value(&q->by_question, entry)];
         if (other->message.type == m->type && dns_same_name(other->message.name, m->name))
-            return q->by_question.entry[entry].value;
+            return lookup_value(&q->by_question, entry);
     }
     return SIZE_MAX;
 }
@@ -624,7 +625,7 @@ static bool is_fetched(const struct questions *q, const struct query *query)
     size_t entry = lookup_first(&q->by_question, dns_hash(hash_start, query->message.name, query->message.type));
 
     for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&q->by_question, entry)) {
-        const struct query *other = &q->query[q->by_question.entry[entry].value];
+        const struct query *other = &q->query[lookup_value(&q->by_question, entry)];
         bool is_same =
             other->message.type == query->message.type && dns_same_name(other->message.name, query->message.name);
         bool is_other_answer = other != query && other->answered < query->answered && other->answer.is_usable;

@@ -176,6 +176,21 @@ static void put_accounting(const struct accounting *a, FILE *out)
     fputs("\n", out);
 }
 
+/* Why the run proves nothing: the invariant that is most in doubt, or none that could be checked. */
+static void put_void(const struct report *r, FILE *out)
+{
+    if (r->inconclusive == 0) {
+        fputs("void: nothing in these captures could be checked\n", out);
+        return;
+    }
+    for (size_t i = 0; i < r->verdict_n; i++)
+        if (r->verdict[i].tally.inconclusive == r->most_inconclusive) {
+            fprintf(out, "void: %s is in doubt %zu times in %zu sessions, too often for a verdict on this run\n",
+                    r->verdict[i].invariant->id, r->most_inconclusive, r->sessions);
+            return;
+        }
+}
+
 void report_text(const struct report *r, FILE *out, bool is_quiet, bool has_accounting)
 {
     if (!is_quiet) {
@@ -191,7 +206,7 @@ void report_text(const struct report *r, FILE *out, bool is_quiet, bool has_acco
     if (has_accounting)
         put_accounting(&r->accounting, out);
     if (r->is_void)
-        fputs("void: too much of this run is in doubt for a verdict\n", out);
+        put_void(r, out);
     fprintf(out, "%zu sessions, %zu messages, %zu violations, %zu inconclusive\n", r->sessions, r->messages,
             r->violated, r->inconclusive);
 }

@@ -361,7 +361,7 @@ static void read_networks(const struct reading *r, const char *section, const ch
     struct slice rest = slice_of(s != NULL ? s->value : ""), item;
     struct network network;
 
-    while (next_item(&rest, &item)) {
+    while (s != NULL && next_item(&rest, &item)) {
         if (!read_network(item, &network))
             complain(r, s, item, "a network");
         add_network(list, n, network);

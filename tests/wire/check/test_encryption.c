@@ -185,6 +185,31 @@ static void judges_the_end(void)
     CHECK_EQ_INT(judge_tls("T-7", &t, false), HELD);
 }
 
+/* Of a session that no key was given for, nobody knows the connections to the back end: T-7 has no doubts about it. */
+static void looks_at_no_sealed_end(void)
+{
+    struct tls_session t = good;
+    struct play p;
+
+    t.is_decrypted = false;
+    t.why_not = "no key log was given";
+    play_start(&p, FAILED, INI);
+    play_ready(&p);
+    struct tls_session kept = *p.dialogue[0].tls;
+    *p.dialogue[0].tls = t;
+    p.dialogue[0].tls->start[CLIENT] = kept.start[CLIENT];
+    p.dialogue[0].tls->start[SERVER] = kept.start[SERVER];
+    p.dialogue[0].is_readable = false;
+    p.t.session[0].doubt = t.why_not;
+    CHECK_EQ_INT(play_judge(&p, encryption_invariants, "T-7"), NOTHING);
+    p.t.keys = keylog_read("/dev/null"); /* one that lacks this session is another matter */
+    CHECK_EQ_INT(play_judge(&p, encryption_invariants, "T-7"), UNSURE);
+    keylog_free(p.t.keys);
+    p.t.keys = NULL;
+    *p.dialogue[0].tls = kept;
+    play_end(&p);
+}
+
 static void keeps_required_tls_south(void)
 {
     static const struct {
@@ -312,8 +337,13 @@ static void judges_what_is_said_in_tls(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(judges_what_is_in_clear),    TEST(requires_tls),   TEST(judges_hellos),
-    TEST(judges_renegotiation),       TEST(judges_the_end), TEST(keeps_required_tls_south),
+    TEST(judges_what_is_in_clear),
+    TEST(requires_tls),
+    TEST(judges_hellos),
+    TEST(judges_renegotiation),
+    TEST(judges_the_end),
+    TEST(looks_at_no_sealed_end),
+    TEST(keeps_required_tls_south),
     TEST(judges_what_is_said_in_tls),
 };
 TEST_MAIN(tests)

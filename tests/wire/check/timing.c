@@ -9,7 +9,7 @@
  * window that stays shut looks the same whoever gave up; tests/scenario/timeouts.txt), the SPF limits of 10 lookups and
  * 2 void ones and the DMARC walk of Z-7 (a query does not say which check it is for; tests/unit/test_spf.c,
  * test_dmarc.c), and the deadlines within one BDAT chunk. */
-#include "invariant.h"
+#include "view.h"
 
 #include <stdlib.h>
 
@@ -77,17 +77,12 @@ static int64_t end_of_all(const struct connection *c, int64_t capture_end)
     return lesser(lesser(end_by(c, CLIENT), end_by(c, SERVER)), greater(capture_end, c->last_time));
 }
 
-static bool is_hidden(const struct dialogue *d)
-{
-    return d->tls != NULL && !d->tls->is_decrypted;
-}
-
 /* True when silence means silence. Where not, that is said once; what TLS without keys hides is not looked at. */
 static bool is_clear(struct tally *y, const struct dialogue *d)
 {
     if (d->is_readable)
         return true;
-    if (!is_hidden(d))
+    if (!view_is_hidden(d))
         unsure(y, d->doubt != NULL ? d->doubt : "the conversation cannot be read to its end");
     return false;
 }

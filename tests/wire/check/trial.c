@@ -15,28 +15,23 @@ static bool is_any(const struct endpoint *e)
     return memcmp(e->address, any4, 16) == 0 || memcmp(e->address, any6, 16) == 0;
 }
 
-static bool is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
+bool endpoint_is_among(const struct endpoint *list, size_t n, const struct endpoint *called)
 {
     for (size_t i = 0; i < n; i++)
-        if (endpoint_equal(&list[i], called))
+        if (endpoint_equal(&list[i], called) || (is_any(&list[i]) && list[i].port == called->port))
             return true;
     return false;
 }
 
 static bool is_back_end(const struct settings *s, const struct endpoint *called)
 {
-    return is_among(s->backend, s->backend_n, called);
+    return endpoint_is_among(s->backend, s->backend_n, called);
 }
 
 /* A listener on all addresses is whoever has its port and is no back end. */
 static bool is_listener(const struct settings *s, const struct endpoint *called)
 {
-    if (is_among(s->listener, s->listener_n, called))
-        return true;
-    for (size_t i = 0; i < s->listener_n; i++)
-        if (is_any(&s->listener[i]) && s->listener[i].port == called->port)
-            return !is_back_end(s, called);
-    return false;
+    return endpoint_is_among(s->listener, s->listener_n, called) && !is_back_end(s, called);
 }
 
 typedef bool whose(const struct settings *s, const struct endpoint *called);
@@ -296,4 +291,16 @@ int64_t record_time(const struct record *r)
                      .tm_min = (int)part[4],
                      .tm_sec = (int)part[5] };
     return ((int64_t)timegm(&tm) * 1000 + part[6]) * 1000000;
+}
+
+bool record_endpoint(const struct record *r, const char *key, struct endpoint *e)
+{
+    struct slice text = record_value(r, key);
+
+    return text.p != NULL && endpoint_parse(e, text);
+}
+
+bool record_client(const struct record *r, struct endpoint *e)
+{
+    return record_endpoint(r, "peer", e) || record_endpoint(r, "client", e);
 }

@@ -79,6 +79,9 @@ struct trial_files {
     const char *north, *south, *east, *log, *keylog, *config; /* NULL: not given */
 };
 
+/* Is it one of these ends, or at the port of one that is any address? */
+bool endpoint_is_among(const struct endpoint *list, size_t n, const struct endpoint *called);
+
 /* Reads and joins everything. Ends the program when a file cannot be read. When `north` and `south` are one file, who
  * is called tells the wires apart: listeners north, back ends south. */
 void trial_read(struct trial *t, const struct trial_files *files);
@@ -95,5 +98,9 @@ bool south_is_clear(const struct trial *t, int64_t from, int64_t to);
 bool north_is_clear(const struct trial *t, int64_t from, int64_t to);
 /* The ns since 1970 of its time= field; 0 when it has none. */
 int64_t record_time(const struct record *r);
+/* A field that is an address and port. */
+bool record_endpoint(const struct record *r, const char *key, struct endpoint *e);
+/* Who was at the other end of the wire: the balancer, where one announced the client. */
+bool record_client(const struct record *r, struct endpoint *e);
 
 #endif

@@ -1,4 +1,5 @@
 /* wirecheck: judges a mail gateway by captures of its wires (ORACLE.md). */
+#include "remarks.h"
 #include "report.h"
 
 #include <errno.h>
@@ -40,7 +41,9 @@ static const char help[] =
     "  --only ID,...            these invariants (A-1) or families (A) only\n"
     "  --quiet                  no table, only violations and the sum\n"
     "  --accounting             the accounts of custody: what the back end accepted, what clients were told\n"
-    "  --max-inconclusive N     in doubt may be N per mille of the sessions; above that the run is void (1)\n"
+    "  --max-inconclusive N     one invariant may be in doubt for N per mille of the sessions (1); above that, or "
+    "when\n"
+    "                           there was nothing to check, the run is void\n"
     "  --list                   the invariants, and what each needs\n"
     "  --help, --version\n"
     "\n"
@@ -61,9 +64,9 @@ static void list_invariants(void)
 {
     for (size_t f = 0; f < FAMILIES; f++)
         for (const struct invariant *i = families[f]; i->id != NULL; i++)
-            printf("%-5s %-60s%s%s%s%s%s\n", i->id, i->name, i->needs_north ? " north" : "",
-                   i->needs_south ? " south" : "", i->needs_east ? " east" : "", i->needs_log ? " log" : "",
-                   i->needs_config ? " config" : "");
+            printf("%-5s %s\n%-8sneeds%s%s%s%s%s\n", i->id, i->name, "", i->needs_north ? " NORTH" : "",
+                   i->needs_south ? " SOUTH" : "", i->needs_east ? " EAST" : "", i->needs_log ? " --log" : "",
+                   i->needs_config ? " --config" : "");
 }
 
 /* "A-1" is named by itself and by "A"; `list` is words with commas between them. */
@@ -268,6 +271,7 @@ static void sum_up(struct report *r, double most_inconclusive)
 {
     const struct trial *t = r->trial;
     const struct wire *counted = t->north.is_present ? &t->north : &t->south;
+    size_t checked = 0;
 
     note_capture(r, &t->north.capture);
     if (!t->has_one_capture)
@@ -277,12 +281,14 @@ static void sum_up(struct report *r, double most_inconclusive)
     r->messages = messages_of(counted);
     for (size_t i = 0; i < r->verdict_n; i++) {
         const struct tally *tally = &r->verdict[i].tally;
+        checked += tally->checked;
         r->violated += tally->violated;
         r->inconclusive += tally->inconclusive;
         if (tally->inconclusive > r->most_inconclusive)
             r->most_inconclusive = tally->inconclusive;
     }
-    r->is_void = (double)r->most_inconclusive * 1000 > most_inconclusive * (double)r->sessions;
+    r->is_void =
+        checked + r->inconclusive == 0 || (double)r->most_inconclusive * 1000 > most_inconclusive * (double)r->sessions;
     accounting_read(&r->accounting, t);
 }
 
@@ -323,6 +329,8 @@ int main(int argc, char **argv)
     struct report report = { .trial = &trial, .files = &options.files };
     judge(&report, options.only);
     sum_up(&report, options.most_inconclusive);
+    fflush(stdout);
+    remarks_tell(&trial, &options.files, stderr);
     tell(&report, &options);
     int status = report.violated > 0 ? STATUS_VIOLATED : report.is_void ? STATUS_VOID : STATUS_GOOD;
     for (size_t i = 0; i < report.verdict_n; i++)

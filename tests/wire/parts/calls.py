@@ -15,7 +15,7 @@ from parts.faulty import FATES, Faulty, fate_name
 from parts.gateway import BAD_NEWS
 from parts.kills import collect, settle
 from parts.loop import Loop
-from parts.place import BUILD, ROOT, home
+from parts.place import ROOT, home
 from parts.rig import Rig
 from parts.sender import Lost, Refused, Sender, Silent
 

@@ -1,5 +1,4 @@
 """Captures of the rigs' wires, where tcpdump may capture, and wirecheck's word on them, where it is built."""
-import json
 import os
 import pathlib
 import re
