@@ -56,7 +56,7 @@ static const char *const names[KINDS] = { "alloc", "socket",    "accept",     "c
 
 struct control {
     char magic[8];
-    int32_t pid;   /* of the process concerned; 0: any but the one that began */
+    int32_t pid;   /* of the process concerned; 0: any but the one that began, -2: that one, -1: none */
     uint32_t kind; /* what fails, or KINDS_MAX for nothing */
     uint32_t at;   /* 1: the next one */
     int32_t fate;  /* an errno, or SHORT */
@@ -134,12 +134,17 @@ __attribute__((constructor)) static void begin(void)
 
 void __sanitizer_print_stack_trace(void) __attribute__((weak)); /* who asked, for the log */
 
+static bool is_concerned(int32_t pid)
+{
+    return pid == 0 ? self != began : pid == -2 ? self == began : pid == self;
+}
+
 /* 0: the call is made. Else what becomes of it. */
 static int fate_of(enum kind kind)
 {
     struct control *c = control;
 
-    if (self == 0 || waits_for_client || (c->pid != 0 ? c->pid != self : self == began))
+    if (self == 0 || waits_for_client || !is_concerned(c->pid))
         return 0;
     c->count[kind]++;
     if (c->kind != kind || c->at == 0 || --c->at != 0)

@@ -286,7 +286,5 @@ class Calls:
 
 def campaign(options):
     if not (ROOT / "build" / "asan" / "postern-faulty").exists():
-        account = Account("calls")
-        account.notes.append("skipped: there is no build/asan/postern-faulty")
-        return [account]
+        return [Account.skip("calls", "there is no build/asan/postern-faulty (cmake --build --preset asan --target postern-faulty)")]
     return [Calls(options, 60 * (options.minutes or 30)).run()]

@@ -9,6 +9,7 @@ HEAD = struct.Struct("<8siIIiII")   # magic, pid, kind, at, fate, fired, kinds
 KINDS_MAX, NAME = 32, 16
 SIZE = HEAD.size + 4 * KINDS_MAX + NAME * KINDS_MAX
 SHORT = -1
+WORKERS, SUPERVISOR = 0, -2     # in the place of a pid: any process but the one that began, that one alone
 
 IO = (SHORT, errno.EINTR, errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ECONNRESET)
 # What the kernel may say of each (the man pages' lists, less what only a program's error could bring about). Not here: epoll_wait
