@@ -150,7 +150,7 @@ class Account:
             return "X11" if was("worker", "all") else None
         if entry.fate == "late" or was("south silent", "stopped"):     # a gateway that stands still is late, too
             return "X3"
-        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "no memory") else None
+        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "harmless call", "no memory") else None
 
     def _duplicates(self, attempts, committed, extra):
         """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""
