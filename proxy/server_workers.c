@@ -198,8 +198,13 @@ bool workers_are_ready(const struct supervisor *s)
 static void read_ready(struct process *p)
 {
     char octet;
+    ssize_t n = read(p->ready_fd, &octet, 1);
 
-    p->is_ready = read(p->ready_fd, &octet, 1) == 1;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return; /* poll says so again */
+    p->is_ready = n == 1;
+    if (n < 0)
+        kill(p->pid, SIGKILL); /* or it would be waited for; the next one begins */
     close(p->ready_fd);
     p->ready_fd = -1;
 }

@@ -91,25 +91,37 @@ struct tls_client *worker_tls_client(const struct worker *w, const struct route 
 
 /* ---- service ---- */
 
-static void say_ready(const struct worker *w)
+static bool say_ready(const struct worker *w)
 {
-    /* The supervisor may be gone; then this process is told to drain as well. */
+    bool is_said;
+
     if (w->start->ready_fd < 0)
-        return;
-    if (write(w->start->ready_fd, "r", 1) < 0)
+        return true;
+    is_said = write(w->start->ready_fd, "r", 1) == 1;
+    if (!is_said)
         log_say(w->env.log, LOG_WARN, "worker", "nobody waits for this worker");
     close(w->start->ready_fd);
+    return is_said;
 }
 
+static void on_give_up(uv_timer_t *);
+
+/* A worker that is deaf at a port, or of which the supervisor does not hear, ends, and another one begins: the kernel would go on
+ * to give it its share of the clients, and the supervisor would wait for it.
+ */
 void worker_serve(struct worker *w)
 {
+    bool is_open;
+
     if (w->state != WORKER_STARTING)
         return;
     w->state = WORKER_SERVING;
     uv_timer_stop(&w->open_doors);
-    if (!doors_open(w))
+    is_open = doors_open(w);
+    if (!is_open)
         log_say(w->env.log, LOG_ERROR, "worker", "not all ports could be opened");
-    say_ready(w);
+    if (!is_open || !say_ready(w))
+        uv_timer_start(&w->open_doors, on_give_up, 0, 0); /* not here: the probe that reports goes on */
 }
 
 static void on_open_doors(uv_timer_t *timer)
@@ -173,6 +185,15 @@ static void end_now(struct worker *w)
     w->state = WORKER_ENDING;
     connections_end(w);
     worker_check_end(w);
+}
+
+static void on_give_up(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    worker_clock(w);
+    doors_close(w);
+    end_now(w);
 }
 
 static void on_drain_end(uv_timer_t *timer)

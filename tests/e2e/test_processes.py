@@ -182,6 +182,56 @@ class Crash(Story):
         except (Gone, ConnectionError):
             return False
 
+    def in_line(self, gateway, n):
+        """Connections that stand in the accept queues of workers that do not look."""
+        workers = gateway.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        sockets = [socket.create_connection(gateway.smtp, LIMIT) for _ in range(n)]
+        for sock in sockets:
+            self.addCleanup(sock.close)
+        return workers, sockets
+
+    def heard(self, sock):
+        """The greeting's code, or b"" when the connection is reset or closed."""
+        try:
+            return sock.recv(3)
+        except ConnectionError:
+            return b""
+
+    def test_clients_in_line_at_a_killed_worker_are_greeted_by_the_next_one(self):
+        back = self.backend()
+        gateway = Gateway(back.endpoint, {"limits": {"sessions_per_address": 200}})
+        self.addCleanup(gateway.kill)
+        for _ in range(3):
+            workers, sockets = self.in_line(gateway, 40)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            self.assertEqual([self.heard(sock) for sock in sockets], [b"220"] * 40)
+            for sock in sockets:
+                sock.close()
+            until(lambda: len(set(gateway.workers()) - set(workers)) == 2 and self.served(gateway), "new workers")
+
+    def test_clients_in_line_when_all_processes_are_killed_are_not_left_waiting(self):
+        back = self.backend()
+        gateway = Gateway(back.endpoint, {"limits": {"sessions_per_address": 200}})
+        self.addCleanup(gateway.kill)
+        workers, sockets = self.in_line(gateway, 40)
+        gateway.signal(signal.SIGKILL)
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual([self.heard(sock) for sock in sockets], [b""] * 40)
+
+    def test_clients_in_line_when_the_supervisor_is_killed_are_not_left_waiting(self):
+        back = self.backend()
+        gateway = Gateway(back.endpoint, {"limits": {"sessions_per_address": 200}})
+        self.addCleanup(gateway.kill)
+        workers, sockets = self.in_line(gateway, 40)
+        gateway.signal(signal.SIGKILL)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        self.assertLessEqual({self.heard(sock) for sock in sockets}, {b"", b"421", b"220"})
+
     def test_the_counts_of_a_killed_worker_are_forgotten(self):
         back = self.backend()
         gateway = Gateway(back.endpoint, {"server": {"workers": 1}, "limits": {"sessions_per_address": 3}})

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -56,11 +57,11 @@ static const char *const names[KINDS] = { "alloc", "socket",    "accept",     "c
 
 struct control {
     char magic[8];
-    int32_t pid;   /* of the process concerned; 0: any but the one that began */
+    int32_t pid;   /* of the process concerned; 0: any but the one that began, -2: that one, -1: none */
     uint32_t kind; /* what fails, or KINDS_MAX for nothing */
     uint32_t at;   /* 1: the next one */
     int32_t fate;  /* an errno, or SHORT */
-    uint32_t fired;
+    uint32_t fired; /* 1, or 2 when it was a transfer to or from a client */
     uint32_t kinds;
     uint32_t count[KINDS_MAX];
     char name[KINDS_MAX][NAME_MAX_];
@@ -69,6 +70,8 @@ struct control {
 static struct control own = { .kind = KINDS_MAX }, *control = &own;
 static pid_t began, self;
 static bool waits_for_client; /* with POSTERN_FAULT */
+
+static in_port_t north_port;   /* of the port at which clients were let in */
 
 static void know_self(void)
 {
@@ -134,12 +137,17 @@ __attribute__((constructor)) static void begin(void)
 
 void __sanitizer_print_stack_trace(void) __attribute__((weak)); /* who asked, for the log */
 
+static bool is_concerned(int32_t pid)
+{
+    return pid == 0 ? self != began : pid == -2 ? self == began : pid == self;
+}
+
 /* 0: the call is made. Else what becomes of it. */
 static int fate_of(enum kind kind)
 {
     struct control *c = control;
 
-    if (self == 0 || waits_for_client || (c->pid != 0 ? c->pid != self : self == began))
+    if (self == 0 || waits_for_client || !is_concerned(c->pid))
         return 0;
     c->count[kind]++;
     if (c->kind != kind || c->at == 0 || --c->at != 0)
@@ -153,6 +161,32 @@ static int fate_of(enum kind kind)
         self = me;
     }
     return c->fate;
+}
+
+int __real_getsockname(int fd, struct sockaddr *address, socklen_t *n);
+
+/* Our own end of the socket; both families have the port in the same place. */
+static in_port_t port_of(int fd)
+{
+    struct sockaddr_storage address = { 0 };
+    socklen_t n = sizeof address;
+    int before = errno;
+    bool ok = __real_getsockname(fd, (struct sockaddr *)&address, &n) == 0;
+
+    errno = before;
+    return ok && (address.ss_family == AF_INET || address.ss_family == AF_INET6)
+               ? ((struct sockaddr_in *)&address)->sin_port
+               : 0;
+}
+
+static int fate_of_transfer(enum kind kind, int fd)
+{
+    uint32_t fired = control->fired;
+    int fate = fate_of(kind);
+
+    if (control->fired != fired && north_port != 0 && port_of(fd) == north_port)
+        control->fired = 2;
+    return fate;
 }
 
 static bool fails(enum kind kind)
@@ -206,7 +240,7 @@ PLAIN(FILE *, fopen64, OPEN, NULL, (const char *path, const char *mode), (path, 
     ssize_t __wrap_##function parameters; \
     ssize_t __wrap_##function parameters \
     { \
-        int fate = fate_of(kind); \
+        int fate = fate_of_transfer(kind, fd); \
 \
         if (fate > 0) { \
             errno = fate; \
@@ -236,14 +270,27 @@ TRANSFER(recvfrom, RECV, (int fd, void *p, size_t n, int flags, struct sockaddr 
 TRANSFER(send, SEND, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags), (fd, p, one_of(n), flags))
 TRANSFER(sendto, SEND, (int fd, const void *p, size_t n, int flags, const struct sockaddr *to, socklen_t to_n),
          (fd, p, n, flags, to, to_n), (fd, p, one_of(n), flags, to, to_n))
-TRANSFER(getrandom, RANDOM, (void *p, size_t n, unsigned flags), (p, n, flags), (p, one_of(n), flags))
+
+ssize_t __real_getrandom(void *p, size_t n, unsigned flags);
+ssize_t __wrap_getrandom(void *p, size_t n, unsigned flags);
+
+ssize_t __wrap_getrandom(void *p, size_t n, unsigned flags)
+{
+    int fate = fate_of(RANDOM);
+
+    if (fate > 0) {
+        errno = fate;
+        return -1;
+    }
+    return __real_getrandom(p, fate == SHORT ? one_of(n) : n, flags);
+}
 
 #define PIECES(function, kind) \
     ssize_t __real_##function(int fd, const struct iovec *iov, int n); \
     ssize_t __wrap_##function(int fd, const struct iovec *iov, int n); \
     ssize_t __wrap_##function(int fd, const struct iovec *iov, int n) \
     { \
-        int fate = fate_of(kind); \
+        int fate = fate_of_transfer(kind, fd); \
         struct iovec first; \
 \
         if (fate > 0) { \
@@ -264,7 +311,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    int fate = fate_of(SEND);
+    int fate = fate_of_transfer(SEND, fd);
     struct msghdr cut = *message;
     struct iovec first;
 
@@ -297,8 +344,10 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *n, int flags)
     if (fails(ACCEPT))
         return -1;
     accepted = __real_accept4(fd, address, n, flags);
-    if (accepted >= 0)
+    if (accepted >= 0) {
         waits_for_client = false;
+        north_port = port_of(accepted);
+    }
     return accepted;
 }
 

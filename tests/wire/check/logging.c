@@ -32,11 +32,68 @@ struct log {
     int64_t end;             /* the time of its last record; INT64_MIN: it tells none */
     bool has_dropped;        /* it says that lines are missing */
     bool is_of_this;         /* some record names a client of the capture */
+    struct death *death;     /* by `to` */
+    size_t death_n;
+};
+
+/* A process of the gateway was killed between two lines of the log. */
+struct death {
+    int64_t from, to; /* `from` may be that of a later one, too: once sorted, the least from here on */
 };
 
 static uint64_t hash_id(struct slice id)
 {
     return hash_octets(hash_start, id);
+}
+
+static int compare_deaths(const void *a, const void *b)
+{
+    const struct death *x = a, *y = b;
+
+    return (x->to > y->to) - (x->to < y->to);
+}
+
+/* A worker's is told by its supervisor; a supervisor that begins to serve and had not ended before was killed itself. (So it
+ * looks when it takes over a new configuration, too: its workers of before finish, and say so in the log.) */
+static void read_deaths(struct log *l)
+{
+    const struct records *all = &l->trial->records;
+    const struct slice died = SLICE(" died of signal ");
+    bool is_serving = false;
+    int64_t before = 0;
+
+    for (size_t i = 0; i < all->n; i++) {
+        const struct record *r = &all->record[i];
+        struct slice text = record_value(r, "text");
+        bool is_begin = record_is(r, "serving");
+        int64_t time = r->broken == NULL ? record_time(r) : 0;
+        if ((is_begin && is_serving) || (record_is(r, "worker") && slice_find(text, died, 0) < text.n)) {
+            l->death = array_grow(l->death, l->death_n, sizeof *l->death);
+            l->death[l->death_n++] = (struct death){ is_begin ? before : time, time };
+        }
+        is_serving = is_begin || (is_serving && !record_is(r, "stopped"));
+        before = time != 0 ? time : before;
+    }
+    if (l->death_n > 0)
+        qsort(l->death, l->death_n, sizeof *l->death, compare_deaths);
+    for (size_t i = l->death_n; i-- > 1;)
+        if (l->death[i].from < l->death[i - 1].from)
+            l->death[i - 1].from = l->death[i].from;
+}
+
+/* Whether a process died while the connection stood, or soon after: what it had to say of it may have died with it. */
+static bool had_death(const struct log *l, const struct connection *c)
+{
+    size_t low = 0, high = l->death_n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (l->death[middle].to < c->time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < l->death_n && l->death[low].from <= c->last_time + lag;
 }
 
 static void read_log(struct log *l, const struct trial *t)
@@ -58,10 +115,12 @@ static void read_log(struct log *l, const struct trial *t)
         if (id.n > 0)
             lookup_add(&l->by_id, hash_id(id), i);
     }
+    read_deaths(l);
 }
 
 static void forget_log(struct log *l)
 {
+    free(l->death);
     lookup_free(&l->by_id);
     lookup_free(&l->by_client);
     lookup_free(&l->by_joined);
@@ -146,6 +205,8 @@ static const char *why_missing(const struct log *l, const struct session *s)
         return "the log ends before the connection does";
     if (died(s->north) || died_taking_leave(s))
         return "a connection ended without a last word, as if the gateway's process had been killed";
+    if (had_death(l, s->north->connection))
+        return "the log says that a process of the gateway was killed at that time";
     return NULL;
 }
 

@@ -60,6 +60,18 @@ static void lines_of_connections(void)
           UNSURE },
         { "none, and the process died", "L-1",
           HELLO "gateway resets north\nnorth\n< 220 x\n> QUIT\n< 221 x\ngateway closes north\n" CONNECTION, UNSURE },
+        { "none, and the log says that a worker died", "L-1",
+          HELLO BYE_NORTH "log event=worker text=\"worker 1 (process 9) died of signal 9\"\n"
+                          "north\n< 220 x\n> QUIT\n< 221 x\ngateway closes north\n" CONNECTION,
+          UNSURE },
+        { "none, and the supervisor began anew", "L-1",
+          "log event=serving\n" HELLO BYE_NORTH "log event=serving\n"
+          "north\n< 220 x\n> QUIT\n< 221 x\ngateway closes north\n" CONNECTION,
+          UNSURE },
+        { "none, and it was the first to serve", "L-1",
+          "log event=serving\nlog event=stopped\nlog event=serving\n" HELLO BYE_NORTH
+          "north\n< 220 x\n> QUIT\n< 221 x\ngateway closes north\n" CONNECTION,
+          VIOLATED },
         { "none, and the log is another's", "L-1",
           HELLO BYE_NORTH "log event=connection id=z client=198.51.100.99:1 end=quit\n", UNSURE },
         { "not over", "L-1", HELLO "log event=start\n", NOTHING },

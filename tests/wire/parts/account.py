@@ -14,6 +14,8 @@ import collections
 import json
 import re
 
+from parts.verdict import Sum
+
 SLACK = 0.25        # seconds between a kill and the moment a client of the same loop hears of it
 TERMS = ("X1", "X2", "X3", "X11")
 
@@ -32,10 +34,22 @@ class Account:
         self.violations = []
         self.notes = []
         self.seconds = 0.0
-        self.verdicts = collections.Counter()   # of wirecheck
+        self.verdicts = collections.Counter()   # of wirecheck, on each rig
+        self.wire = Sum()                       # and what it had looked at
+        self.skipped = None                     # why
 
     def violate(self, what):
         self.violations.append(what)
+
+    @classmethod
+    def skip(cls, kind, why):
+        account = cls(kind)
+        account.skipped = why
+        return account
+
+    @property
+    def result(self):
+        return "skipped" if self.skipped else "ok" if self.ok else "FAILED"
 
     @property
     def ok(self):
@@ -48,7 +62,7 @@ class Account:
                 "phases": {"%s/%s" % key: n for key, n in sorted(self.phases.items())},
                 "ends": {str(key): n for key, n in sorted(self.ends.items(), key=str)}, "unlogged": self.unlogged,
                 "wirecheck": dict(self.verdicts), "violations": self.violations[:100], "notes": self.notes,
-                "seconds": round(self.seconds, 1), "result": "ok" if self.ok else "FAILED"}
+                "seconds": round(self.seconds, 1), "skipped": self.skipped, "result": self.result}
 
     @classmethod
     def of_row(cls, row):
@@ -56,7 +70,7 @@ class Account:
         account = cls(row["kind"])
         for name in ("injected", "terms", "ends"):
             getattr(account, name).update(row[name])
-        for name in ("acknowledged", "committed", "lost", "attempts", "violations", "notes", "seconds", "unlogged"):
+        for name in ("acknowledged", "committed", "lost", "attempts", "violations", "notes", "seconds", "unlogged", "skipped"):
             setattr(account, name, row[name])
         account.expected, account.seen = row["duplicates expected"], row["duplicates seen"]
         account.phases.update({tuple(key.split("/")): n for key, n in row["phases"].items()})
@@ -136,7 +150,7 @@ class Account:
             return "X11" if was("worker", "all") else None
         if entry.fate == "late" or was("south silent", "stopped"):     # a gateway that stands still is late, too
             return "X3"
-        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "no memory") else None
+        return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "harmless call", "no memory") else None
 
     def _duplicates(self, attempts, committed, extra):
         """A token is committed as often as its attempts were put down to a row, and once for its 250 (A-9)."""
@@ -157,7 +171,7 @@ HEADS = ("kind", "injected", "acknowledged", "committed", "dup expected", "dup s
 def table(accounts):
     """The accounts as lines of text."""
     rows = [HEADS] + [(a.kind, sum(a.injected.values()), a.acknowledged, a.committed, a.expected, a.seen, a.lost,
-                       "ok" if a.ok else "FAILED") for a in accounts]
+                       a.result) for a in accounts]
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(HEADS))]
     return "\n".join("  ".join(str(cell).ljust(width) if i in (0, 7) else str(cell).rjust(width)
                                for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows)
@@ -177,6 +191,8 @@ def details(account):
         lines.append("  of X2 and X3, not in the log: %d" % account.unlogged)
     if account.verdicts:
         lines.append("  wirecheck: " + _counts(account.verdicts))
+    if account.skipped:
+        lines.append("  skipped: " + account.skipped)
     lines += ["  note: " + note for note in account.notes]
     lines += ["  VIOLATION: " + violation for violation in account.violations[:20]]
     return "\n".join(lines)
@@ -184,6 +200,36 @@ def details(account):
 
 def _counts(counter):
     return ", ".join("%s %d" % (key, n) for key, n in sorted(counter.items(), key=lambda item: str(item[0])))
+
+
+ABOUT = ("A gateway between clients and a back end while things go wrong (tests/wire/faults): each message that a client sent is sought in the "
+         "book of the back end. What is committed without a 250 is put down to a row of ORACLE's table 6, or is a violation.")
+
+
+def _shown(result):
+    return "passed" if result == "ok" else result
+
+
+def summary(accounts, seed):
+    """A part of the page that tests/wire/report makes."""
+    rows = [[a.kind, sum(a.injected.values()), a.attempts, a.acknowledged, a.committed, a.expected, a.seen, a.lost, _shown(a.result)]
+            for a in accounts]
+    tables = [{"title": "Accounts (seed %s)" % seed, "rows": rows,
+               "head": ["kind", "injected", "attempts", "acknowledged", "committed", "duplicates expected", "seen", "lost", "result"]}]
+    terms = [[a.kind, *(a.terms[term] for term in TERMS)] for a in accounts if a.terms]
+    if terms:
+        tables.append({"title": "Committed without a 250, by row of table 6", "head": ["kind", *TERMS], "rows": terms})
+    tables.append({"title": "What was injected", "head": ["kind", "fault", "times"],
+                   "rows": [[a.kind, fault, n] for a in accounts for fault, n in sorted(a.injected.items()) if n]})
+    words = [[a.kind, word, text] for a in accounts
+             for word, texts in (("FAILED", a.violations[:50]), ("skipped", [a.skipped] if a.skipped else []), ("note", a.notes)) for text in texts]
+    if words:
+        tables.append({"title": "Violations and notes", "head": ["kind", "", "what"], "rows": words})
+    wire = Sum()
+    for account in accounts:
+        wire.merge(account.wire)
+    part = {"title": "Faults", "about": ABOUT, "order": 60, "failed": sum(a.result == "FAILED" for a in accounts), "tables": tables}
+    return {**part, "verdict": wire.as_json()} if wire.reports else part
 
 
 def write_results(path, seed, accounts):

@@ -1,6 +1,8 @@
 """What a ledger (tests/wire/ledger.c) has committed. The file is the campaign's, so that no kill of the ledger takes anything away."""
 import collections
 import mmap
+import os
+import pathlib
 import struct
 
 HEAD = struct.Struct("<8sQQQQ24x")
@@ -11,10 +13,10 @@ Entry = collections.namedtuple("Entry", "token attempt sum size time fate answer
 
 
 class Book:
-    def __init__(self, path, room=200000):
+    def __init__(self, path, room=100000):
         self.path = path
         with open(path, "wb") as file:
-            file.truncate(HEAD.size + room * ENTRY.size)    # a hole: only what is written takes memory
+            os.posix_fallocate(file.fileno(), 0, HEAD.size + room * ENTRY.size)     # a disk that is full says so here, not to the ledger (SIGBUS)
         with open(path, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
@@ -34,3 +36,4 @@ class Book:
 
     def close(self):
         self._map.close()
+        pathlib.Path(self.path).unlink()

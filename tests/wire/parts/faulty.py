@@ -9,6 +9,7 @@ HEAD = struct.Struct("<8siIIiII")   # magic, pid, kind, at, fate, fired, kinds
 KINDS_MAX, NAME = 32, 16
 SIZE = HEAD.size + 4 * KINDS_MAX + NAME * KINDS_MAX
 SHORT = -1
+WORKERS, SUPERVISOR = 0, -2     # in the place of a pid: any process but the one that began, that one alone
 
 IO = (SHORT, errno.EINTR, errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ECONNRESET)
 # What the kernel may say of each (the man pages' lists, less what only a program's error could bring about). Not here: epoll_wait
@@ -69,10 +70,10 @@ class Faulty:
         HEAD.pack_into(self._map, 0, b"PFAULTS1", pid, self.names[name], at, fate, 0, len(self.names))
 
     def disarm(self):
-        """Whether it has failed."""
+        """0: it has not failed; 1: it has; 2: and it was a transfer to or from a client."""
         fired = HEAD.unpack_from(self._map)[5]
         HEAD.pack_into(self._map, 0, b"PFAULTS1", -1, KINDS_MAX, 0, 0, 0, len(self.names))
-        return fired > 0
+        return fired
 
     def counts(self):
         return {name: struct.unpack_from("<I", self._map, HEAD.size + 4 * i)[0] for name, i in self.names.items()}

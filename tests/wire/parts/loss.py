@@ -61,9 +61,7 @@ def campaign(options):
     if os.environ.get(INSIDE):
         return inside(options)
     if os.geteuid() != 0 or not shutil.which("nft") or not shutil.which("unshare"):
-        account = Account("loss")
-        account.notes.append("skipped: needs root, nft and unshare")
-        return [account]
+        return [Account.skip("loss", "needs root, nft and unshare")]
     results = options.results + ".loss"
     minutes = options.minutes or 2
     subprocess.run(["unshare", "--net", sys.executable, ROOT / "tests" / "wire" / "faults", "loss", "--seed", str(options.seed),

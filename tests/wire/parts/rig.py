@@ -173,15 +173,18 @@ class Rig:
     """`events`: what was done to it, as (kind, before, after) in seconds of time.monotonic()."""
 
     def __init__(self, loop, number, seed, clients=8, leave=0.0, ledger=None, sections=None, tls_every=8, sizes=SIZES,
-                 relays=False, **service):
-        """`tls_every`: each so many-th client uses STARTTLS. `relays`: one on each side, see relay.py."""
+                 relays=False, is_started=True, **service):
+        """`tls_every`: each so many-th client uses STARTTLS. `relays`: one on each side, see relay.py. `is_started`: or else begin with
+        service.start(), when captures run."""
         self.loop, self.number, self.source, self.sizes = loop, number, None, sizes
         self.rng = random.Random("%s/%d" % (seed, number))
         self.ledger = Ledger(ledger or {}, self.rng.getrandbits(32))
         self.south = Relay(self, "south", self.ledger.endpoint) if relays else None
         merged = {name: {**SECTIONS.get(name, {}), **(sections or {}).get(name, {})}
                   for name in {**SECTIONS, **(sections or {})}}
-        self.service = Service(self.south.endpoint if relays else self.ledger.endpoint, merged, **service).start()
+        self.service = Service(self.south.endpoint if relays else self.ledger.endpoint, merged, **service)
+        if is_started:
+            self.service.start()
         self.north = Relay(self, "north", self.service.front) if relays else None
         self.front = self.north.endpoint if relays else self.service.front
         self.is_over, self.over_at = True, None

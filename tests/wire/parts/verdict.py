@@ -50,6 +50,16 @@ class Sum:
                 total[key] += row[key]
         self.violations += [dict(violation, part=part) for violation in report["violations"]]
 
+    def merge(self, other):
+        """Another sum."""
+        for row in other.rows.values():
+            total = self.rows.setdefault(row["id"], {**row, "checked": 0, "violated": 0, "inconclusive": 0})
+            for key in ("checked", "violated", "inconclusive"):
+                total[key] += row[key]
+        self.violations += other.violations
+        for key in ("sessions", "messages", "reports", "packets"):
+            setattr(self, key, getattr(self, key) + getattr(other, key))
+
     @property
     def violated(self):
         return sum(row["violated"] for row in self.rows.values())

@@ -1,34 +1,41 @@
 """Captures of the rigs' wires, where tcpdump may capture, and wirecheck's word on them, where it is built."""
+import concurrent.futures
 import os
 import pathlib
-import re
 import shutil
+import socket
 import subprocess
 import time
 
-from parts import family
-from parts.place import ROOT, fresh_folder
+from parts import family, pcap
+from parts.place import fresh_folder
+from parts.verdict import WIRECHECK, Broken, wirecheck
 
-# Not the log: its last lines die with a killed worker. In doubt may be one in a hundred: back ends die before they have said EHLO.
-FAMILIES = "A,P,F,T,Z"
-WIRECHECK = ROOT / "build" / "tools" / "wirecheck"
+FAMILIES = "A,P,F,T,Z,L"
+# Of a thousand sessions so many may be in doubt, beside those whose lines in the log died with a worker: back ends die before they have
+# said EHLO.
+DOUBTS_MOST = 10
+DIE_WITH_WORKERS = ("L-1",)
 
 
 def judge(folder):
-    """What wirecheck says of north.pcap and south.pcap with log, keys and postern.ini beside them: (verdict, report); verdict is "pass",
-    "FAIL" or "not judged"."""
+    """What wirecheck says of north.pcap and south.pcap with log, keys and postern.ini beside them: (verdict, report, words); verdict is
+    "pass", "FAIL", "void" or "not judged"."""
     folder = pathlib.Path(folder)
     if not WIRECHECK.exists():
-        return "not judged", "there is no %s" % WIRECHECK
-    command = [WIRECHECK, folder / "north.pcap", folder / "south.pcap", "--only", FAMILIES, "--max-inconclusive", "10"]
-    for option, name in (("--log", "log"), ("--keylog", "keys"), ("--config", "postern.ini")):
-        if (folder / name).exists():
-            command += [option, folder / name]
-    done = subprocess.run([*command, "--json", folder / "verdict.json"], capture_output=True, text=True, timeout=600)
-    (folder / "report").write_text(done.stdout + done.stderr)
-    if done.returncode not in (0, 1):
-        return "not judged", "wirecheck ended with status %d: %s" % (done.returncode, done.stderr[-300:])
-    return ("pass" if done.returncode == 0 else "FAIL"), done.stdout
+        return "not judged", None, "there is no %s" % WIRECHECK
+    try:
+        report = wirecheck(folder / "north.pcap", folder / "south.pcap", log=folder / "log", keylog=folder / "keys",
+                           config=folder / "postern.ini", out=folder / "report.json", more=("--only", FAMILIES))
+    except (Broken, subprocess.TimeoutExpired) as error:
+        return "not judged", None, str(error)
+    violated = ["%s: %s" % (one["id"], one["what"]) for one in report["violations"]]
+    doubts = {row["id"]: row["inconclusive"] for row in report["invariants"] if row["inconclusive"]}
+    if violated:
+        return "FAIL", report, "; ".join(violated[:5])
+    if 1000 * sum(n for name, n in doubts.items() if name not in DIE_WITH_WORKERS) > DOUBTS_MOST * max(1, report["run"]["sessions"]):
+        return "void", report, "in doubt: %s, of %d sessions" % (doubts, report["run"]["sessions"])
+    return "pass", report, ""
 
 
 class Capture:
@@ -50,8 +57,8 @@ class Capture:
 
 
 class Wires:
-    """The captures of one round. One tcpdump a side is what two cores carry, so all gateways of a round share them; each is judged with
-    its own ini, which says what on the wires is its, and its own log, for their clients' ports are not unlike."""
+    """The captures of one round. One tcpdump a side is what two cores carry, so all gateways of a round share them; each is judged by its
+    own part of them, with its own ini, log and keys."""
 
     def __init__(self, options, rigs, name):
         self.options, self.rigs, self.name = options, rigs, name
@@ -77,26 +84,34 @@ class Wires:
             capture.stop()
 
     def judge(self, account):
+        """Each gateway by itself; what they said is added up in the account."""
         if self.folder is None:
             return
-        verdicts = [self.judge_rig(rig, account) for rig in self.rigs]
+        folders = [self.folder_of(rig) for rig in self.rigs]
+        for side, end in (("north", lambda rig: rig.front), ("south", lambda rig: rig.ledger.endpoint)):
+            pieces = {(socket.inet_aton(end(rig)[0]), end(rig)[1]): [folder / (side + ".pcap")] for rig, folder in zip(self.rigs, folders)}
+            pcap.split([self.folder / (side + ".pcap")], pieces)
+            (self.folder / (side + ".pcap")).unlink()
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            verdicts = [self.enter(rig, account, *found) for rig, found in zip(self.rigs, pool.map(judge, folders))]
         if self.options.keep and (set(verdicts) != {"pass"} or self.options.keep_all):
-            shutil.copytree(self.folder, pathlib.Path(self.options.keep) / self.name, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(self.folder, pathlib.Path(self.options.keep) / self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def judge_rig(self, rig, account):
+    def folder_of(self, rig):
+        """With all that wirecheck wants of it but the captures."""
         folder = self.folder / ("rig-%d" % rig.number)
         folder.mkdir()
-        for name in ("north.pcap", "south.pcap"):
-            os.symlink("../" + name, folder / name)
         for path, name in ((rig.service.log, "log"), (rig.service.keys, "keys"), (rig.service.ini, "postern.ini")):
-            if path.exists():
-                shutil.copy(path, folder / name)
-        verdict, report = judge(folder)
+            shutil.copy(path, folder / name)
+        return folder
+
+    def enter(self, rig, account, verdict, report, words):
         account.verdicts[verdict] += 1
-        if verdict == "FAIL":
-            words = [line for line in report.splitlines() if re.match(r"[A-Z]-[0-9]+ .* [1-9][0-9]* +[0-9]+$|void", line)]
-            account.violate("%s: wirecheck objects to rig %d: %s" % (self.name, rig.number, words))
+        if report:
+            account.wire.add(report, "%s, rig %d" % (self.name, rig.number))
         if verdict == "not judged":
-            account.notes.append("%s: %s" % (self.name, report))
+            account.notes.append("%s, rig %d: %s" % (self.name, rig.number, words))
+        elif verdict != "pass":
+            account.violate("%s: wirecheck on rig %d: %s: %s" % (self.name, rig.number, verdict, words))
         return verdict
