@@ -107,6 +107,26 @@ static void remark_order(struct remarks *r, const struct trial *t)
              t->north.capture.path, t->south.capture.path);
 }
 
+static bool has_connection(const struct wire *w, const struct connection *c)
+{
+    for (size_t i = 0; i < w->flows.n; i++)
+        if (endpoint_equal(&w->flows.connection[i].end[CLIENT], &c->end[CLIENT]) &&
+            endpoint_equal(&w->flows.connection[i].end[SERVER], &c->end[SERVER]))
+            return true;
+    return false;
+}
+
+/* Postern is called on one wire and calls on the other: no connection is on both. */
+static void remark_overlap(struct remarks *r, const struct trial *t)
+{
+    for (size_t i = 0; i < t->south.flows.n && i < GREETINGS; i++)
+        if (has_connection(&t->north, &t->south.flows.connection[i])) {
+            note(r, "%s and %s hold the same connection: each capture should have its own wire only",
+                 t->north.capture.path, t->south.capture.path);
+            return;
+        }
+}
+
 /* ---- the other files ---- */
 
 static bool has_session(const struct trial *t)
@@ -165,6 +185,7 @@ size_t remarks_tell(const struct trial *t, const struct trial_files *files, FILE
     remark_wire(&r, &t->north, "[listen]", s->listener, s->is_given ? s->listener_n : 0);
     remark_wire(&r, &t->south, "[backend] and [route]", s->backend, s->backend_n);
     remark_order(&r, t);
+    remark_overlap(&r, t);
     if (files->log != NULL)
         remark_log(&r, t, files->log);
     if (files->config != NULL)

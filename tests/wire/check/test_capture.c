@@ -571,7 +571,7 @@ static bool is_capture(const char *name)
 
 static void survives_mutants(void)
 {
-    enum { MUTANTS = TEST_LESS(120) }; /* of each file: some thousands */
+    enum { MUTANTS = TEST_LESS(40) }; /* of each file: a process each, some hundreds */
     char path[600];
     suite_path(path, "");
     DIR *folder = opendir(path);

@@ -73,6 +73,18 @@ static void the_wires_in_the_wrong_order(void)
     stage_free(&s.stage);
 }
 
+static void a_connection_on_both_wires(void)
+{
+    struct said s;
+
+    begin(&s, SESSION("mx.example", "mx.example"));
+    struct flows south = s.trial->south.flows;
+    s.trial->south.flows = s.trial->north.flows;
+    CHECK(says(&s, "n.pcap and s.pcap hold the same connection"));
+    s.trial->south.flows = south;
+    stage_free(&s.stage);
+}
+
 static void what_a_capture_lacks(void)
 {
     struct said s;
@@ -106,9 +118,7 @@ static void files_that_are_something_else(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(nothing_of_a_good_run),
-    TEST(the_wires_in_the_wrong_order),
-    TEST(what_a_capture_lacks),
-    TEST(files_that_are_something_else),
+    TEST(nothing_of_a_good_run), TEST(the_wires_in_the_wrong_order),  TEST(a_connection_on_both_wires),
+    TEST(what_a_capture_lacks),  TEST(files_that_are_something_else),
 };
 TEST_MAIN(tests)
