@@ -57,10 +57,10 @@ static const char *const names[KINDS] = { "alloc", "socket",    "accept",     "c
 
 struct control {
     char magic[8];
-    int32_t pid;   /* of the process concerned; 0: any but the one that began, -2: that one, -1: none */
-    uint32_t kind; /* what fails, or KINDS_MAX for nothing */
-    uint32_t at;   /* 1: the next one */
-    int32_t fate;  /* an errno, or SHORT */
+    int32_t pid;    /* of the process concerned; 0: any but the one that began, -2: that one, -1: none */
+    uint32_t kind;  /* what fails, or KINDS_MAX for nothing */
+    uint32_t at;    /* 1: the next one */
+    int32_t fate;   /* an errno, or SHORT */
     uint32_t fired; /* 1, or 2 when it was a transfer to or from a client */
     uint32_t kinds;
     uint32_t count[KINDS_MAX];
@@ -71,7 +71,7 @@ static struct control own = { .kind = KINDS_MAX }, *control = &own;
 static pid_t began, self;
 static bool waits_for_client; /* with POSTERN_FAULT */
 
-static in_port_t north_port;   /* of the port at which clients were let in */
+static in_port_t north_port; /* of the port at which clients were let in */
 
 static void know_self(void)
 {

@@ -17,6 +17,7 @@ import re
 from parts.verdict import Sum
 
 SLACK = 0.25        # seconds between a kill and the moment a client of the same loop hears of it
+RETRANSMITTED = b"is sent again"      # in what a rig tells of a connection, see rig.kernel_end_of()
 TERMS = ("X1", "X2", "X3", "X11")
 
 
@@ -118,15 +119,21 @@ class Account:
                 self.violate("A-1: %r was committed only %f s after its 250" % (attempt, found[0].time - attempt.over))
         elif isinstance(attempt.end, int) and not 400 <= attempt.end < 500:
             self.violate("A-3: %r" % attempt)
-        elif attempt.end == "silent" and not self._was(events, attempt, attempt.began, "north silent"):
+        elif attempt.end == "silent" and not self._is_unheard(attempt, events):
             self.violate("no answer: %r" % attempt)
         elif attempt.end == "lost" and not self._struck(attempt, events) and not (allow and allow(attempt)):
             self.violate("a connection was lost for no reason: %r" % attempt)
 
     @staticmethod
     def _was(events, attempt, since, *kinds):
-        """Whether one of these befell the rig between then and the attempt's end."""
-        return any(kind in kinds and before <= attempt.over and after >= since - SLACK for kind, before, after in events)
+        """Whether one of these befell the rig between then and the attempt's end. Calls fail in the attempt itself."""
+        return any(kind in kinds and before <= attempt.over and after >= since - (0 if kind == "call" else SLACK)
+                   for kind, before, after in events)
+
+    def _is_unheard(self, attempt, events):
+        """Nothing passed, or packets got lost and one end still waits to send again (RFC 6298 5.5: after twice the time, each time)."""
+        return self._was(events, attempt, attempt.began, "north silent") or \
+            (RETRANSMITTED in attempt.text and self._was(events, attempt, attempt.began, "north loss"))
 
     def _struck(self, attempt, events):
         """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
@@ -144,11 +151,11 @@ class Account:
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
             return self._was(events, attempt, entry.time, *kinds)
-        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent", "call", "no memory")):
+        if attempt.end == "left" or (attempt.end in ("lost", "silent") and was("north cut", "north silent", "north loss", "call", "no memory")):
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
-        if entry.fate == "late" or was("south silent", "stopped"):     # a gateway that stands still is late, too
+        if entry.fate == "late" or was("south silent", "south loss", "stopped"):     # a gateway that stands still is late, too
             return "X3"
         return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "harmless call", "no memory") else None
 

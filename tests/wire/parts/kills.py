@@ -14,6 +14,7 @@ PAUSE = 0.03        # seconds: the longest random wait before a kill, some sessi
 LEDGER = {"before": 3000, "after": 3000, "lose": 1000, "late": 200, "late-ms": 1500}
 LEAVE = 0.004       # of the clients go away behind their end of data
 PATIENCE = 8        # seconds until mail must flow again after a kill
+SHORT_ROUND = 120   # kills, where there is less than a minute
 WAIT = 4            # seconds a client waits for an answer; all that is done here takes less than 2
 
 
@@ -115,7 +116,7 @@ def campaign(options):
         if end and time.monotonic() > end:
             account.notes.append("the time was up after %d kills" % done)
             break
-        kills = min(options.round, options.kills - done) if options.kills else options.round
+        kills = min(options.round, options.kills - done) if options.kills else options.round if options.minutes >= 1 else SHORT_ROUND
         play_round(options, account, number, kills)
         done += kills
         number += 1

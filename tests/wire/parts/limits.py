@@ -3,6 +3,7 @@ Each is a rig of its own with ordinary traffic; while descriptors or memory are 
 R-6)."""
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -18,6 +19,7 @@ from parts.rig import Rig
 
 TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_MOST = 0.05        # of a processor, R-6
+OTHER_LINES = 50        # of a log: starts, back ends
 ROOM = 300_000        # octets of address space for a worker beyond what it has when it has nothing to do
 
 
@@ -135,17 +137,35 @@ class FullDisk(Limit):
             yield self.loop.sleep(0.05)
         else:
             self.account.violate("the disk did not get full")
-        n = rig.acknowledged
+        n, self.rig = rig.acknowledged, rig
         yield self.loop.sleep(1)
         yield from self.flows(rig, "with a full disk")
         self.account.notes.append("%d messages while the disk was full" % (rig.acknowledged - n))
-        os.truncate(self.disk / "log", 0)       # room again: what follows must be logged
+        at = (self.disk / "log").stat().st_size
+        subprocess.run(["mount", "-o", "remount,size=64m", self.disk], check=True)     # room again: what follows must be logged
         yield from rig.until_acknowledged(200, 20)
         yield self.loop.sleep(0.5)
-        if b"event=transaction" not in (self.disk / "log").read_bytes():
+        if b"event=transaction" not in (self.disk / "log").read_bytes()[at:]:
             self.account.violate("nothing is logged when there is room again")
 
+    def count_lines(self, text):
+        """What is in the log and what it says is missing must be the lines of all transactions and connections (L-5)."""
+        written = len(re.findall(r"event=(?:transaction|connection) ", text))
+        accepted = len(re.findall(r"event=transaction .*outcome=accepted", text))
+        dropped = sum(map(int, re.findall(r"event=log_dropped lines=(\d+)", text)))
+        attempts, acknowledged = len(self.rig.attempts), self.rig.acknowledged
+        # Each attempt is a transaction, unless it was refused before MAIL, and has at most one connection. Where the disk
+        # was full a line may be broken by one of another worker.
+        self.account.notes.append("%d messages acknowledged, %d of them in the log; %d lines dropped, says the log" % (
+            acknowledged, accepted, dropped))
+        if dropped == 0 or accepted + dropped + 2 < acknowledged:
+            self.account.violate("L-5: %d acknowledged, %d in the log, %d dropped" % (acknowledged, accepted, dropped))
+        if written + dropped > 2 * attempts + OTHER_LINES:
+            self.account.violate("L-5: %d lines written and %d dropped, of %d attempts" % (written, dropped, attempts))
+
     def clean(self):
+        if hasattr(self, "rig"):
+            self.count_lines((self.disk / "log").read_text(errors="replace"))
         subprocess.run(["umount", self.disk], check=False)
 
 

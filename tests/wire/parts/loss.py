@@ -37,7 +37,7 @@ class Loss(Limit):
         nft("flush", "chain", "inet", "faults", "out")
         self.account.injected["%s %s" % (side, label)] += 1
         yield from self.flows(rig, "after %s %s" % (side, label))
-        rig.events.append((side + " silent", before, time.monotonic() + 10))     # answers late by retransmission
+        rig.events.append((side + " loss", before, time.monotonic() + 10))     # answers late by retransmission
 
     def task(self, rig):
         nft("add", "table", "inet", "faults")

@@ -31,7 +31,8 @@ def is_alive(pid, needle):
 
 
 def kernel_end_of(local, remote):
-    """Of a TCP connection on this machine: its state, and the processes that hold it."""
+    """Of a TCP connection on this machine: its state, whether it waits to send octets again that were not acknowledged (timer 1 of
+    proc_net_tcp.txt), and the processes that hold it."""
     def words(endpoint):
         return "%08X:%04X" % (int.from_bytes(socket.inet_aton(endpoint[0]), "little"), endpoint[1])
     with open("/proc/net/tcp") as file:
@@ -44,7 +45,8 @@ def kernel_end_of(local, remote):
             with contextlib.suppress(OSError):
                 holders += [pid for fd in os.listdir("/proc/%s/fd" % pid)
                             if os.readlink("/proc/%s/fd/%s" % (pid, fd)) == "socket:[%s]" % row[9]]
-        return "state %s, queues %s, inode %s, held by %s" % (row[3], row[4], row[9], holders or "nobody")
+        again = ", is sent again (%d times so far)" % int(row[6], 16) if row[5].startswith("01:") and int(row[6], 16) else ""
+        return "state %s, queues %s%s, inode %s, held by %s" % (row[3], row[4], again, row[9], holders or "nobody")
     return "none"
 
 
@@ -223,7 +225,8 @@ class Rig:
         """What the system knows of the other end of a client's connection that is answered no more."""
         if sender.sock is None:
             return b""
-        end = kernel_end_of(self.front, sender.sock.getsockname())
+        own = sender.sock.getsockname()
+        end = "%s; own end: %s" % (kernel_end_of(self.front, own), kernel_end_of(own, self.front))
         return ("other end: %s; gateway %d, workers %s" % (end, self.service.pid, self.service.workers())).encode()
 
     def until_acknowledged(self, n, patience):

@@ -34,7 +34,7 @@ class Attempt:
 
     def __repr__(self):
         return "%s.%d of rig %d from %s: %s in %s, %s %s" % (self.token, self.number, self.rig, self.where, self.end, self.state,
-                                                            self.text.decode("latin-1")[:150], self.label)
+                                                            self.text.decode("latin-1")[:250], self.label)
 
 
 class Lost(Exception):
