@@ -56,7 +56,8 @@ void stream_loop_close(struct stream_loop *);
 /* An accepted connection from `server` (TCP_NODELAY set), or a new one. NULL without memory or descriptors; `*is_lost` tells that
  * the connection is closed then, else it waits for the next call.
  */
-struct stream *stream_accept(struct stream_loop *, uv_tcp_t *server, stream_listener *, void *owner, bool *is_lost);
+struct stream *stream_accept(struct stream_loop *loop, uv_tcp_t *server, stream_listener *listener, void *owner,
+                             bool *is_lost);
 struct stream *stream_connect(struct stream_loop *, const struct endpoint *, stream_listener *, void *owner);
 bool stream_addresses(const struct stream *, struct endpoint *peer, struct endpoint *own);
 
