@@ -33,10 +33,10 @@ static void the_first_that_is_up_is_tried(void)
 {
     set_up();
     CHECK(pick(0, false) == &servers.server[0]);
-    servers_down(&servers.server[0], "gone", 0, 30000);
+    servers_down(&servers, &servers.server[0], "gone", 0, 30000);
     CHECK(pick(0, false) == &servers.server[1]);
     CHECK(pick(0, true) == &servers.server[0]);
-    servers_down(&servers.server[1], "gone", 0, 30000);
+    servers_down(&servers, &servers.server[1], "gone", 0, 30000);
     CHECK(pick(0, false) == NULL);
     CHECK(pick(1, true) == &servers.server[1]);
     CHECK(pick(2, true) == NULL);
@@ -50,8 +50,8 @@ static void only_a_change_is_news(void)
     set_up();
     CHECK(servers_up(&servers.server[0], &full, 0, 30000));
     CHECK(!servers_up(&servers.server[0], &full, 0, 30000));
-    CHECK(servers_down(&servers.server[0], "gone", 0, 30000));
-    CHECK(!servers_down(&servers.server[0], "gone", 0, 30000));
+    CHECK(servers_down(&servers, &servers.server[0], "gone", 0, 30000));
+    CHECK(!servers_down(&servers, &servers.server[0], "gone", 0, 30000));
     CHECK(servers_up(&servers.server[0], &full, 0, 30000));
     servers_free(&servers);
 }
@@ -63,13 +63,15 @@ static void probes_slow_down_to_their_pace(void)
 
     set_up();
     for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
-        servers_down(&servers.server[0], "gone", 7, 30000);
+        servers_down(&servers, &servers.server[0], "gone", 7, 30000);
         CHECK_EQ_INT(servers.server[0].next_probe, 7 + pauses[i]);
     }
     servers_up(&servers.server[0], &full, 7, 30000);
     CHECK_EQ_INT(servers.server[0].next_probe, 30007);
-    servers_down(&servers.server[0], "gone", 7, 30000);
+    servers.next_probe = 30007;
+    servers_down(&servers, &servers.server[0], "gone", 7, 30000);
     CHECK_EQ_INT(servers.server[0].next_probe, 1007);
+    CHECK_EQ_INT(servers.next_probe, 1007); /* and the worker wakes up for it */
     servers_free(&servers);
 }
 
@@ -101,7 +103,7 @@ static void the_server_that_would_get_the_mail_counts(void)
     config.routes_n = 1;
     servers_up(&servers.server[0], &full, 0, 1);
     servers_up(&servers.server[1], &plain, 0, 1);
-    servers_down(&servers.server[0], "gone", 0, 1);
+    servers_down(&servers, &servers.server[0], "gone", 0, 1);
     servers_common(&servers, &config, &common);
     CHECK_EQ_INT(common.bits, CAP_PIPELINING);
     servers_free(&servers);

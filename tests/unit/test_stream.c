@@ -149,10 +149,11 @@ static void on_event(void *owner, struct stream *stream, enum stream_event event
 
 static void on_connection(uv_stream_t *from, int status)
 {
-    struct stream *accepted = stream_accept(&loop, (uv_tcp_t *)from, on_event, &server);
+    bool is_lost = true;
+    struct stream *accepted = stream_accept(&loop, (uv_tcp_t *)from, on_event, &server, &is_lost);
 
     CHECK_EQ_INT(status, 0);
-    CHECK(accepted != NULL);
+    CHECK(accepted != NULL && !is_lost);
     if (server.stream != NULL)
         stream_reset(accepted); /* these tests have one connection each */
     else
