@@ -21,7 +21,8 @@ def nft(*words):
 
 class Loss(Limit):
     name = "loss"
-    sections = {"timeouts": {"south_end": "5s", "south_command": "5s"}}
+    # Below the clients' patience: a SYN that is lost in the south, too, ends in an answer in the north.
+    sections = {"timeouts": {name: "5s" for name in ("connect", "greeting", "south_command", "south_data_start", "south_block", "south_end")}}
 
     def rule(self, port, what):
         """Both directions of a port."""

@@ -123,13 +123,14 @@ class Starts:
             with open(self.log, "wb") as log:
                 process = family.start([self.program, "run", "-c", self.gateway.ini], stdout=log, stderr=log,
                                        env=environment(POSTERN_FAULT=wish, ASAN_OPTIONS="detect_leaks=0"))
-            if self.outcome(process) != "serves":
-                self.account.violate("POSTERN_FAULT=%s: it does not serve" % wish)
-            with socket.create_connection(self.gateway.smtp, ANSWER) as sock:
-                try:
-                    code = sock.recv(3)
-                except OSError:
-                    code = b""
+            outcome = self.outcome(process)
+            if outcome != "serves":
+                self.account.violate("POSTERN_FAULT=%s: ended with %s: %s" % (wish, outcome, self.text()[-1500:]))
+                self.stop(process)
+                continue
+            code = b""
+            with contextlib.suppress(OSError), socket.create_connection(self.gateway.smtp, ANSWER) as sock:     # it may hang up at once
+                code = sock.recv(3)
             self.stop(process)
             stacks = self.text().count("in __wrap_") + len(re.findall(r"^\s*#0 ", self.text(), re.M))
             if (code == b"" or stacks > 0) != is_hit:
