@@ -210,6 +210,12 @@ static const char *why_missing(const struct log *l, const struct session *s)
     return NULL;
 }
 
+/* What a killed process would have told: the wire and the log agree on why it is missing. */
+static bool is_explained(const struct log *l, const struct session *s)
+{
+    return (died(s->north) || died_taking_leave(s)) && had_death(l, s->north->connection);
+}
+
 /* ---- L-1: one line for each ---- */
 
 static void judge_connection(struct tally *y, const struct log *l, const struct session *s, size_t lines,
@@ -226,6 +232,8 @@ static void judge_connection(struct tally *y, const struct log *l, const struct 
                                        endpoint_print(&c->end[CLIENT], client));
         show_record(v, s->record, "the one that was joined");
         show_record(v, last != s->record ? last : NULL, "another");
+    } else if (is_explained(l, s)) {
+        return;
     } else if (why != NULL || !c->has_start || (s->north->greeting == NULL && s->north->tls == NULL)) {
         unsure(y, why != NULL ? why : "a connection that never became a session");
     } else {
@@ -360,6 +368,8 @@ static void judge_transactions(struct tally *y, const struct log *l, const struc
         was_looked_for = was_looked_for || p->record == NULL;
         if (p->record != NULL)
             judge_outcome(y, p);
+        else if (is_explained(l, s))
+            continue;
         else if (why != NULL)
             unsure(y, why);
         else if (p->north->end != END_NONE && is_over(s->north->connection))

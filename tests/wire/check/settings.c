@@ -354,18 +354,25 @@ static void add_network(struct network **list, size_t *n, struct network network
     (*list)[(*n)++] = network;
 }
 
-static void read_networks(const struct reading *r, const char *section, const char *key, struct network **list,
-                          size_t *n)
+static void add_networks(const struct reading *r, const struct setting *s, struct network **list, size_t *n)
 {
-    const struct setting *s = find_setting(r->settings, section, key);
-    struct slice rest = slice_of(s != NULL ? s->value : ""), item;
+    struct slice rest = slice_of(s->value), item;
     struct network network;
 
-    while (s != NULL && next_item(&rest, &item)) {
+    while (next_item(&rest, &item)) {
         if (!read_network(item, &network))
             complain(r, s, item, "a network");
         add_network(list, n, network);
     }
+}
+
+static void read_networks(const struct reading *r, const char *section, const char *key, struct network **list,
+                          size_t *n)
+{
+    const struct setting *s = find_setting(r->settings, section, key);
+
+    if (s != NULL)
+        add_networks(r, s, list, n);
 }
 
 static void add_domain(struct settings *s, struct slice name)
@@ -477,6 +484,8 @@ static void read_endpoints(const struct reading *r)
 
         if (begins_with(given->section, "listen ") && strcmp(given->key, "address") == 0)
             add_listener(r, given);
+        else if (begins_with(given->section, "listen ") && strcmp(given->key, "proxy_from") == 0)
+            add_networks(r, given, &s->balancer, &s->balancer_n);
         else if (is_route && strcmp(given->key, "servers") == 0)
             add_endpoints(r, given, 25, &s->backend, &s->backend_n);
         else if (strcmp(given->section, "dns") == 0 && strcmp(given->key, "servers") == 0)
@@ -534,6 +543,7 @@ void settings_free(struct settings *s)
     free(s->setting);
     free(s->domain);
     free(s->trusted);
+    free(s->balancer);
     free(s->implicit);
     free(s->tls_only);
     free(s->listener);
@@ -573,6 +583,14 @@ bool settings_trusts(const struct settings *s, const struct endpoint *client)
         if (network_holds(&s->trusted[i], client))
             return true;
     return false;
+}
+
+bool settings_may_announce(const struct settings *s, const struct endpoint *client)
+{
+    for (size_t i = 0; i < s->balancer_n; i++)
+        if (network_holds(&s->balancer[i], client))
+            return true;
+    return !s->is_given;
 }
 
 /* 0.0.0.0 and [::] */

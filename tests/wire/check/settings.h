@@ -24,6 +24,8 @@ struct settings {
     size_t domain_n;
     struct network *trusted; /* [relay] networks */
     size_t trusted_n;
+    struct network *balancer; /* [listen] proxy_from */
+    size_t balancer_n;
     bool may_route, may_percent, may_bang; /* [relay] exceptions of P-2 */
     struct endpoint *implicit;             /* listeners with tls = implicit */
     size_t implicit_n;
@@ -55,6 +57,8 @@ void settings_read(struct settings *s, const char *path);
 void settings_free(struct settings *s);
 /* Is the domain local to this gateway? `domain` in any case. */
 bool settings_is_local(const struct settings *s, struct slice domain);
+/* May a PROXY header come from there ([listen] proxy_from of any listener)? Without a file: from anywhere. */
+bool settings_may_announce(const struct settings *s, const struct endpoint *client);
 bool settings_trusts(const struct settings *s, const struct endpoint *client);
 bool settings_is_implicit(const struct settings *s, const struct endpoint *listener);
 bool settings_is_tls_only(const struct settings *s, const struct endpoint *listener);

@@ -52,6 +52,7 @@ struct reading {
     uint16_t version;
     const struct tls_suite *suite; /* NULL: none yet, or none that is read here */
     bool echoes_session_id;        /* of a TLS 1.2 ServerHello */
+    bool has_junk;                 /* the client sent data in clear: nobody takes it, unless a handshake goes on */
     bool early_is_offered;         /* by the client; what it sends early is thrown away by a server that refuses it */
     bool early_is_accepted, early_was_left_out;
     struct buffer text; /* of one record */
@@ -385,7 +386,8 @@ static void take_clear(struct reading *r, struct direction *d)
     case CONTENT_ALERT: note_alert(r, d, d->record.body); break;
     case CONTENT_HANDSHAKE: take_handshake(r, d, d->record.body); break;
     default:
-        if (d->side == SERVER || !r->early_is_offered)
+        r->has_junk = r->has_junk || (d->side == CLIENT && !r->early_is_offered);
+        if (d->side == SERVER)
             doubt(r, "data before there were keys");
     }
 }
@@ -530,6 +532,8 @@ static void read_records(struct reading *r)
         take_record(r, d);
         fetch(d);
     }
+    if (r->has_junk && r->t->is_established)
+        doubt(r, "data before there were keys");
 }
 
 static void stream_empty(struct stream *s)

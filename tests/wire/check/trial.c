@@ -158,17 +158,7 @@ static void read_captures(struct trial *t, const struct trial_files *files)
 
 /* ---- dialogues ---- */
 
-/* Is a PROXY header anybody's but a stranger's? Where the configuration expects none, its octets are commands. */
-static bool may_be_announced(const struct settings *s)
-{
-    if (!s->is_given)
-        return true;
-    for (size_t i = 0; i < s->setting_n; i++)
-        if (strncmp(s->setting[i].section, "listen", 6) == 0 && strcmp(s->setting[i].key, "proxy_from") == 0)
-            return true;
-    return false;
-}
-
+/* Towards the back end. */
 static bool may_announce(const struct settings *s)
 {
     return !s->is_given || strncmp(s->client_info, "proxy", 5) == 0;
@@ -181,7 +171,7 @@ static void read_north(struct trial *t)
         const struct connection *c = &t->north.flows.connection[i];
         struct dialogue_hints hints = {
             .is_implicit_tls = settings_is_implicit(&t->settings, &c->end[SERVER]),
-            .may_have_proxy_header = may_be_announced(&t->settings),
+            .may_have_proxy_header = settings_may_announce(&t->settings, &c->end[CLIENT]),
             .keys = t->keys,
         };
         dialogue_read(&t->north.dialogue[i], c, &hints);
