@@ -441,6 +441,8 @@ static struct session *session_by_log(struct join *j, size_t south)
     uint64_t hash = via_hash(&c->end[CLIENT], &c->end[SERVER]);
     const struct names *all = &j->by_via;
 
+    if (c->is_refused) /* nothing went over it: the line is of one that has its port again */
+        return NULL;
     for (size_t i = names_until(all, hash, c->time - log_slack); i < all->n && all->named[i].hash == hash; i++) {
         const struct record *r = &j->t->records.record[all->named[i].what];
         if (all->named[i].began >= j->tuple_ends[south])

@@ -183,12 +183,13 @@ class Player:
         self.legs["north"] = self.weave.north(settings.get("from", "198.51.100.7"), int(settings.get("port", 25))).open()
 
     def do_south(self, rest):
-        """south opens, south is refused"""
+        """south opens, south is refused (the next one has the port again)"""
         self.legs["south"] = self.weave.south()
         if rest.startswith("opens"):
             self.legs["south"].open()
         else:
             self.legs["south"].refuse()
+            self.weave.ports["south"] -= 1
 
     def _end(self, wire, side, how):
         leg = self.legs[wire]

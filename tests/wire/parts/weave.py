@@ -26,7 +26,7 @@ class Leg:
 
     def __init__(self, clock, capture, ends):
         self.clock, self.capture, self.ends = clock, capture, ends
-        self.seq = [1000, 900000]
+        self.seq = [clock.now // MS & 0xFFFFFFFF, clock.now // MS + 900000 & 0xFFFFFFFF]     # they differ where a port is used again
         self.tls = None
 
     def packet(self, side, flags, payload=b""):
