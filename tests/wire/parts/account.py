@@ -18,6 +18,7 @@ from parts.verdict import Sum
 
 SLACK = 0.25        # seconds between a kill and the moment a client of the same loop hears of it
 RETRANSMITTED = b"is sent again"      # in what a rig tells of a connection, see rig.kernel_end_of()
+HALF_OPEN = b"other end: none"
 TERMS = ("X1", "X2", "X3", "X11")
 
 
@@ -131,9 +132,12 @@ class Account:
                    for kind, before, after in events)
 
     def _is_unheard(self, attempt, events):
-        """Nothing passed, or packets got lost and one end still waits to send again (RFC 6298 5.5: after twice the time, each time)."""
-        return self._was(events, attempt, attempt.began, "north silent") or \
-            (RETRANSMITTED in attempt.text and self._was(events, attempt, attempt.began, "north loss"))
+        """Nothing passed; or packets got lost, and one end still waits to send again (RFC 6298 5.5: after twice the time, each time), or
+        the client stands alone in a half-open connection (RFC 9293 3.5.1), waiting for a greeting from nobody."""
+        if self._was(events, attempt, attempt.began, "north silent"):
+            return True
+        is_half_open = attempt.state == "greeting" and HALF_OPEN in attempt.text
+        return (RETRANSMITTED in attempt.text or is_half_open) and self._was(events, attempt, attempt.began, "north loss")
 
     def _struck(self, attempt, events):
         """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
