@@ -600,3 +600,8 @@ const struct span *stream_span(const struct stream *s, size_t at)
     }
     return &s->span[low];
 }
+
+int64_t stream_end(const struct stream *s)
+{
+    return s->is_ended || s->is_reset ? s->end_time : INT64_MAX;
+}

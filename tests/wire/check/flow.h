@@ -57,4 +57,7 @@ void flows_free(struct flows *f);
 /* The span that holds octet `at` (the last one when `at` is the length); NULL for an empty stream. */
 const struct span *stream_span(const struct stream *s, size_t at);
 
+/* When this side sent FIN or RST; INT64_MAX: neither was seen. */
+int64_t stream_end(const struct stream *s);
+
 #endif

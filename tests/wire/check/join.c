@@ -365,11 +365,10 @@ static void join_records(struct join *j)
     size_t *cursor = fresh((t->session_n + 1) * sizeof *cursor);
 
     for (size_t i = 0; i < t->records.n; i++) {
-        const struct record *r = &t->records.record[i];
+        struct record *r = &t->records.record[i];
         bool is_connection = record_is(r, "connection"), is_refusal = record_is(r, "refused");
-        if (!is_connection && !is_refusal && !record_is(r, "transaction"))
-            continue;
-        struct session *s = session_of_record(j, r);
+        bool is_of_session = is_connection || is_refusal || record_is(r, "transaction");
+        struct session *s = r->session = is_of_session ? session_of_record(j, r) : NULL;
         if (s == NULL)
             continue;
         if (is_connection) {

@@ -18,7 +18,6 @@ enum {
     SCAN_MAX = 512    /* things of one name that are looked at */
 };
 
-static const int64_t tick = INT64_C(50000000);  /* the log's clock is read once a loop turn, and told in ms */
 static const int64_t lag = INT64_C(1000000000); /* a line is there at last */
 static const int64_t never = INT64_MAX;
 
@@ -26,13 +25,11 @@ static const int64_t never = INT64_MAX;
 
 struct log {
     const struct trial *trial;
-    struct lookup by_id;     /* records, of sessions and transactions */
-    struct lookup by_client; /* sessions */
-    struct lookup by_joined; /* sessions, by the id in the line that join.c found for them */
-    int64_t end;             /* the time of its last record; INT64_MIN: it tells none */
-    bool has_dropped;        /* it says that lines are missing */
-    bool is_of_this;         /* some record names a client of the capture */
-    struct death *death;     /* by `to` */
+    struct lookup by_id; /* records, of sessions and transactions */
+    int64_t end;         /* the time of its last record; INT64_MIN: it tells none */
+    bool has_dropped;    /* it says that lines are missing */
+    bool is_of_this;     /* some record names a client of the capture */
+    struct death *death; /* by `to` */
     size_t death_n;
 };
 
@@ -99,12 +96,6 @@ static bool had_death(const struct log *l, const struct connection *c)
 static void read_log(struct log *l, const struct trial *t)
 {
     *l = (struct log){ .trial = t, .end = INT64_MIN };
-    for (size_t i = 0; i < t->session_n; i++)
-        if (t->session[i].record != NULL)
-            lookup_add(&l->by_joined, hash_id(record_value(t->session[i].record, "id")), i);
-    for (size_t i = 0; i < t->session_n; i++)
-        if (t->session[i].north != NULL)
-            lookup_add(&l->by_client, hash_endpoint(hash_start, &t->session[i].north->connection->end[CLIENT]), i);
     for (size_t i = 0; i < t->records.n; i++) {
         const struct record *r = &t->records.record[i];
         struct slice id = record_value(r, "id");
@@ -122,53 +113,14 @@ static void forget_log(struct log *l)
 {
     free(l->death);
     lookup_free(&l->by_id);
-    lookup_free(&l->by_client);
-    lookup_free(&l->by_joined);
-}
-
-static bool is_at(const struct record *r, const struct session *s)
-{
-    struct endpoint address;
-
-    return !record_endpoint(r, "address", &address) || endpoint_equal(&address, &s->north->connection->end[SERVER]);
-}
-
-/* By its id, else the last session from there that had begun by then; SIZE_MAX: none. */
-static size_t session_of(const struct log *l, const struct record *r)
-{
-    struct endpoint client;
-    int64_t time = record_time(r);
-    struct slice id = record_value(r, "id");
-    size_t joined = id.n > 0 ? lookup_first(&l->by_joined, hash_id(id)) : SIZE_MAX;
-
-    if (joined != SIZE_MAX)
-        return lookup_value(&l->by_joined, joined);
-    if (!record_client(r, &client))
-        return SIZE_MAX;
-    size_t entry = lookup_first(&l->by_client, hash_endpoint(hash_start, &client));
-    for (size_t n = 0; entry != SIZE_MAX && n < SCAN_MAX; n++, entry = lookup_next(&l->by_client, entry)) {
-        size_t i = lookup_value(&l->by_client, entry);
-        const struct session *s = &l->trial->session[i];
-        bool has_begun = time == 0 || s->north->connection->time <= time + tick;
-        if (has_begun && endpoint_equal(&s->north->connection->end[CLIENT], &client) && is_at(r, s))
-            return i;
-    }
-    return SIZE_MAX;
 }
 
 /* ---- why a line may be missing ---- */
 
-static int64_t end_by(const struct connection *c, enum side side)
-{
-    const struct stream *s = &c->stream[side];
-
-    return s->is_ended || s->is_reset ? s->end_time : never;
-}
-
 /* The gateway has hung up, or must have noticed that the client has. */
 static bool is_over(const struct connection *c)
 {
-    return end_by(c, SERVER) != never || c->stream[CLIENT].is_reset;
+    return stream_end(&c->stream[SERVER]) != never || c->stream[CLIENT].is_reset;
 }
 
 /* Ended by the gateway's side with no last word: so it looks when its process is killed. */
@@ -176,7 +128,8 @@ static bool died(const struct dialogue *d)
 {
     const struct reply *last = d->reply_n > 0 ? d->reply[d->reply_n - 1] : NULL;
     const struct connection *c = d->connection;
-    bool was_first = end_by(c, SERVER) != never && end_by(c, SERVER) <= end_by(c, CLIENT);
+    bool was_first =
+        stream_end(&c->stream[SERVER]) != never && stream_end(&c->stream[SERVER]) <= stream_end(&c->stream[CLIENT]);
 
     return was_first && (last == NULL || (last->code != 221 && last->code != 421));
 }
@@ -187,9 +140,9 @@ static bool died_taking_leave(const struct session *s)
     for (size_t i = 0; i < s->south_n; i++) {
         const struct dialogue *d = s->south[i];
         const struct command *last = d->command_n > 0 ? &d->command[d->command_n - 1] : NULL;
-        int64_t ours = end_by(d->connection, CLIENT);
+        int64_t ours = stream_end(&d->connection->stream[CLIENT]);
 
-        if (last != NULL && last->reply == NULL && ours != never && ours <= end_by(d->connection, SERVER))
+        if (last != NULL && last->reply == NULL && ours != never && ours <= stream_end(&d->connection->stream[SERVER]))
             return true;
     }
     return false;
@@ -254,10 +207,11 @@ static void judge_connections(struct tally *y, struct log *l)
 
     for (size_t i = 0; i < t->records.n; i++) {
         const struct record *r = &t->records.record[i];
-        size_t s = record_is(r, "connection") ? session_of(l, r) : SIZE_MAX;
-        if (s != SIZE_MAX)
-            lines[s] = (struct lines){ lines[s].n + 1, r };
-        l->is_of_this = l->is_of_this || s != SIZE_MAX;
+        if (r->session == NULL || !record_is(r, "connection"))
+            continue;
+        struct lines *of = &lines[r->session - t->session];
+        *of = (struct lines){ of->n + 1, r };
+        l->is_of_this = true;
     }
     for (size_t i = 0; i < t->session_n; i++) {
         const struct session *s = &t->session[i];
@@ -300,7 +254,7 @@ static void judge_outcome(struct tally *y, const struct pair *p)
     const struct message *m = &p->north->message;
     const struct connection *c = p->session->north->connection;
     bool was_told = p->north->has_message && m->is_ended && reply_is(m->reply, 2);
-    bool was_gone = end_by(c, CLIENT) != never;
+    bool was_gone = stream_end(&c->stream[CLIENT]) != never;
 
     if (record_value(p->record, "outcome").n == 0)
         tell_transaction(y, p, "a transaction's line without an outcome");
@@ -310,7 +264,7 @@ static void judge_outcome(struct tally *y, const struct pair *p)
         held(y);
     else if (m->reply == NULL && p->session->doubt != NULL)
         unsure(y, p->session->doubt);
-    else if (m->reply == NULL && !was_gone && end_by(c, SERVER) == never)
+    else if (m->reply == NULL && !was_gone && stream_end(&c->stream[SERVER]) == never)
         unsure(y, "the capture ends before the client's answer");
     else if (m->reply != NULL || (!was_gone && !is_undeliverable(p->record)))
         tell_transaction(y, p, "the log says accepted, and the client did not hear 250");
@@ -430,16 +384,16 @@ static void judge_invented(struct tally *y, const struct log *l, const bool *is_
         const struct record *r = &t->records.record[i];
         if (is_joined[i] || !record_is(r, "transaction") || !is_accepted(r))
             continue;
-        size_t s = session_of(l, r);
-        if (s == SIZE_MAX)
+        const struct session *s = r->session;
+        if (s == NULL)
             continue; /* of a client before this capture, or on another wire */
-        const struct connection *c = t->session[s].north->connection;
-        if (t->session[s].doubt != NULL)
-            unsure(y, t->session[s].doubt);
-        else if (end_by(c, CLIENT) == never && end_by(c, SERVER) == never)
+        const struct connection *c = s->north->connection;
+        if (s->doubt != NULL)
+            unsure(y, s->doubt);
+        else if (stream_end(&c->stream[CLIENT]) == never && stream_end(&c->stream[SERVER]) == never)
             unsure(y, "the capture ends before the connection does");
         else
-            show_record(violated(y, &t->session[s], "the log says accepted, of no transaction on the wire"), r, NULL);
+            show_record(violated(y, s, "the log says accepted, of no transaction on the wire"), r, NULL);
     }
 }
 

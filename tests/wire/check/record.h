@@ -8,12 +8,16 @@ struct field {
     struct slice key, value; /* value less its quotes and escapes */
 };
 
+struct session;
+
 struct record {
     size_t line;       /* from 1 */
     struct slice text; /* the whole line */
     struct field *field;
     size_t n;
     const char *broken; /* why it could not be read, NULL */
+    struct session
+        *session; /* whose connection, transaction or refusal it tells of, found by join.c; NULL: nobody's here */
 };
 
 struct records {

@@ -54,14 +54,6 @@ static bool is_too_short(int64_t time, int64_t limit)
     return time < limit - slack(limit);
 }
 
-/* When this side sent FIN or RST. */
-static int64_t end_by(const struct connection *c, enum side side)
-{
-    const struct stream *s = &c->stream[side];
-
-    return s->is_ended || s->is_reset ? s->end_time : never;
-}
-
 static int64_t end_of_capture(const struct wire *w)
 {
     int64_t last = INT64_MIN;
@@ -74,7 +66,8 @@ static int64_t end_of_capture(const struct wire *w)
 /* When nothing more could come of a wait, whoever ended it. */
 static int64_t end_of_all(const struct connection *c, int64_t capture_end)
 {
-    return lesser(lesser(end_by(c, CLIENT), end_by(c, SERVER)), greater(capture_end, c->last_time));
+    return lesser(lesser(stream_end(&c->stream[CLIENT]), stream_end(&c->stream[SERVER])),
+                  greater(capture_end, c->last_time));
 }
 
 /* True when silence means silence. Where not, that is said once; what TLS without keys hides is not looked at. */
@@ -186,7 +179,7 @@ static void judge_last_wait(const struct trial *t, struct tally *y, const struct
     const struct reply *last = timeout_of(d);
     int64_t limit = t->settings.command_timeout;
     int64_t took = (last != NULL ? last->place.first_time : gone) - w->from;
-    bool is_ours = end_by(d->connection, SERVER) == gone;
+    bool is_ours = stream_end(&d->connection->stream[SERVER]) == gone;
 
     if (is_too_long(took, limit))
         tell_wait(y, s, w, last, "still waiting", took, limit);
@@ -410,7 +403,7 @@ static void judge_south_wait(struct tally *y, const struct south *s, int64_t fro
                              int64_t limit, const struct command *c, const char *what)
 {
     const struct dialogue *d = s->dialogue;
-    int64_t given_up = end_by(d->connection, CLIENT);
+    int64_t given_up = stream_end(&d->connection->stream[CLIENT]);
 
     if (reply == NULL && !is_clear(y, d))
         return;
@@ -688,7 +681,7 @@ static int64_t reply_time(const struct reply *r, int64_t otherwise)
 static void add_south(struct stretches *a, const struct dialogue *d)
 {
     const struct connection *c = d->connection;
-    int64_t gone = lesser(lesser(end_by(c, CLIENT), end_by(c, SERVER)), c->last_time);
+    int64_t gone = lesser(lesser(stream_end(&c->stream[CLIENT]), stream_end(&c->stream[SERVER])), c->last_time);
 
     add_stretch(a, c->time, d->is_readable ? reply_time(d->greeting, gone) : gone);
     for (size_t i = 0; i < d->command_n; i++)
