@@ -3,8 +3,10 @@
 #include <stdint.h>
 
 static const char *const ask_names[ASK_KINDS] = {
-    [ASK_TXT] = "TXT", [ASK_A] = "A",       [ASK_AAAA] = "AAAA", [ASK_MX] = "MX",     [ASK_PTR] = "PTR",
-    [ASK_GEO] = "GEO", [ASK_RATE] = "RATE", [ASK_SIG] = "SIG",   [ASK_BODY] = "BODY", [ASK_PAST] = "PAST",
+    [ASK_TXT] = "TXT",     [ASK_A] = "A",       [ASK_AAAA] = "AAAA", [ASK_MX] = "MX",
+    [ASK_PTR] = "PTR",     [ASK_GEO] = "GEO",   [ASK_SIG] = "SIG",   [ASK_BODY] = "BODY",
+    [ASK_PAST] = "PAST",   [ASK_LIST] = "LIST", [ASK_SEEN] = "SEEN", [ASK_STANDING] = "STANDING",
+    [ASK_PARTS] = "PARTS",
 };
 
 enum { FACT_STATES = FACT_LIMIT + 1 };

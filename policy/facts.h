@@ -28,13 +28,16 @@ enum ask {
     ASK_A,
     ASK_AAAA,
     ASK_MX,
-    ASK_PTR,  /* key: the reverse name */
-    ASK_GEO,  /* key: an address; values: country, continent, ASN */
-    ASK_RATE, /* key: bucket and subject; value: units used */
+    ASK_PTR, /* key: the reverse name */
+    ASK_GEO, /* key: an address; values: country "DE", continent "EU", AS number "64500", its owner; "" for each unknown */
     ASK_SIG,  /* key: names a signature of this message, "dkim 1"; value: "pass" or "fail" */
     ASK_BODY, /* key: body_hash_name(), "relaxed" or "simple 100"; values: SHA-256 in base64, octets of the whole
                * canonical body. Given with the end of the message, never looked up. */
     ASK_PAST, /* key: dkim_past_key(); value: "fail" when a body that was streamed under this signature contradicted it */
+    ASK_LIST,     /* key: the zone of a block list; value: "broken" while its self-test fails (RFC 5782 5) */
+    ASK_SEEN,     /* key: of the greylist; value: seconds since it was seen first */
+    ASK_STANDING, /* key: "example.org 64500", who sent and from where; values: how many good and bad messages lately */
+    ASK_PARTS, /* key: "parts"; values: one for each named part (mime.h). Given with the end of the message, never looked up */
     ASK_KINDS
 };
 

@@ -2,7 +2,8 @@
 
 /* The order of judgement: of two checks that would refuse, the one further up gives the reply. */
 const struct check *const policy_checks[] = {
-    &check_relay, &check_author, &check_spf, &check_dkim, &check_arc, &check_dmarc, &check_spf_alone,
+    &check_relay, &check_author,    &check_spf,   &check_dkim,   &check_arc,
+    &check_dmarc, &check_spf_alone, &check_score, &check_except,
 };
 const size_t policy_checks_n = sizeof policy_checks / sizeof *policy_checks;
 
@@ -49,6 +50,7 @@ static void outcome_clear(struct outcome *outcome)
 {
     outcome->decided = false;
     outcome->questions = outcome->findings = outcome->effects = outcome->jobs = 0;
+    outcome->scores.n = 0;
     outcome->auth = (struct authentication){ 0 };
     set_verdict(outcome, ACTION_ACCEPT, 0, "", STR(""));
 }

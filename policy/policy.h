@@ -84,6 +84,35 @@ struct author_policy {
     bool strict; /* refuse what has no author domain, several, or an ambiguous one (ATTACKS E) */
 };
 
+/* How an objection is taken (rule.h). */
+enum rule_mode { RULE_OFF, RULE_MONITOR, RULE_SCORE, RULE_REJECT };
+
+struct rule {
+    int mode; /* enum rule_mode */
+    uint64_t weight;
+};
+
+/* Sections that may be repeated: [except NAME]. Each item is a struct whose first member is its name. */
+struct section_list {
+    void *item;
+    size_t n;
+};
+
+/* [except NAME]: all that is given must hold. */
+struct exception {
+    struct str name;
+    struct str_list checks; /* empty: every check that knows exceptions */
+    struct network_list networks;
+    struct str_list countries;    /* "DE" */
+    struct str_list asns;         /* "64500" or "AS64500" */
+    struct domain_set senders;    /* of MAIL FROM; known from AT_MAIL on */
+    struct domain_set recipients; /* of RCPT; known AT_RCPT, and later when it holds for all of them */
+};
+
+struct score_policy {
+    uint64_t tag, quarantine, reject; /* points; 0: never */
+};
+
 struct policy {
     struct str hostname;    /* of the gateway: %{r} of SPF macros, "receiver" */
     struct str authserv_id; /* RFC 8601 2.5 */
@@ -93,6 +122,22 @@ struct policy {
     struct dkim_policy dkim;
     struct arc_policy arc;
     struct dmarc_policy dmarc;
+    struct section_list exceptions; /* struct exception */
+    struct score_policy score;
+};
+
+/* Points of one check. */
+struct score {
+    const char *check;
+    int64_t points; /* 0: told only (monitor) */
+    struct str reason;
+};
+
+enum { SCORES_MAX = 24 /* of a transaction: one per check */ };
+
+struct score_list {
+    struct score item[SCORES_MAX];
+    size_t n;
 };
 
 /* What the session knows at this stage. Fields of later stages are zero. */
@@ -103,12 +148,14 @@ struct envelope {
     bool is_tls;
     bool is_authenticated; /* the back end said 235 in this session */
     bool is_smtputf8;
-    const struct path *mail_from; /* NULL before MAIL */
-    const struct path *rcpt;      /* the recipient judged AT_RCPT, else NULL */
-    size_t rcpt_accepted;         /* recipients accepted so far in this transaction */
-    bool only_postmaster;         /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
-    uint64_t declared_size;       /* SIZE=, 0 when absent */
-    int64_t now;                  /* seconds since the epoch */
+    const struct path *mail_from;    /* NULL before MAIL */
+    const struct path *rcpt;         /* the recipient judged AT_RCPT, else NULL */
+    size_t rcpt_accepted;            /* recipients accepted so far in this transaction */
+    bool only_postmaster;            /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
+    uint64_t declared_size;          /* SIZE=, 0 when absent */
+    int64_t now;                     /* seconds since the epoch */
+    struct str listener;             /* its name in the ini */
+    const struct score_list *scores; /* of this transaction's stages before; NULL: none */
 };
 
 struct message {
@@ -148,7 +195,7 @@ struct effect {
 /* How much one pass can hand out. A question that does not fit waits for a later pass: the ones before it are
  * in the facts by then. Findings and effects that do not fit are dropped.
  */
-enum { OUTCOME_QUESTIONS_MAX = 64, OUTCOME_FINDINGS_MAX = 64, OUTCOME_EFFECTS_MAX = 16, OUTCOME_JOBS_MAX = 64 };
+enum { OUTCOME_QUESTIONS_MAX = 64, OUTCOME_FINDINGS_MAX = 96, OUTCOME_EFFECTS_MAX = 16, OUTCOME_JOBS_MAX = 64 };
 
 /* A decided outcome may have questions, too: of checks that look ahead (pass_look_ahead). They are worth asking now,
  * and nobody waits for them. A refusal has none.
@@ -166,6 +213,7 @@ struct outcome {
     size_t findings;
     struct effect effect[OUTCOME_EFFECTS_MAX];
     size_t effects;
+    struct score_list scores; /* of this stage, by this pass; the caller keeps them for the stages behind it */
 };
 
 /* `message` is NULL before AT_HEADERS. `facts` may be NULL when no check at this stage asks (unknowns then
@@ -204,7 +252,22 @@ struct check {
     void (*run)(struct pass *);
     const struct option *options; /* offsets into struct policy */
     size_t options_n;
-    const char *help; /* what the section is about, for the manual; NULL without options */
+    const char *help;             /* what the section is about, for the manual; NULL without options */
+    size_t rule;                  /* offset of its struct rule in struct policy; 0: it has none */
+    const struct repeated *lists; /* sections of its own that may be repeated */
+    size_t lists_n;
+};
+
+/* Sections [NAME WORD] of which there may be several. */
+struct repeated {
+    const char *section;
+    const char *sample;        /* a WORD for the manual */
+    const struct option *rows; /* offsets into one item */
+    size_t rows_n;
+    size_t offset; /* of the struct section_list in struct policy */
+    size_t item_size;
+    size_t max; /* items */
+    const char *help;
 };
 
 extern const struct check *const policy_checks[];
@@ -267,5 +330,7 @@ extern const struct check check_dkim;      /* finds out */
 extern const struct check check_arc;       /* finds out */
 extern const struct check check_dmarc;     /* finds out, and judges */
 extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
+extern const struct check check_score;     /* adds up what others found */
+extern const struct check check_except;    /* the exceptions to all that have a rule */
 
 #endif

@@ -70,11 +70,25 @@ void config_complain_memory(struct config_reading *r)
 
 /* ---- sections ---- */
 
-static char *place_base(struct config_reading *r, enum config_place place)
+/* One more item of a list, whose room is made with the first; NULL when it is full or memory is short. */
+static char *list_item(struct config_reading *r, const struct repeated *list)
+{
+    struct section_list *items = (struct section_list *)(void *)((char *)&r->config->policy + list->offset);
+
+    if (items->item == NULL)
+        items->item = config_take(&r->store, list->max * list->item_size);
+    if (items->item == NULL)
+        config_complain_memory(r);
+    if (items->item == NULL || items->n == list->max)
+        return NULL;
+    return (char *)items->item + list->item_size * items->n++;
+}
+
+static char *place_base(struct config_reading *r, const struct config_section *section)
 {
     struct config *config = r->config;
 
-    switch (place) {
+    switch (section->place) {
     case PLACE_CONFIG: return (char *)config;
     case PLACE_POLICY: return (char *)&config->policy;
     case PLACE_BACKEND: return (char *)&config->routes[0];
@@ -85,6 +99,7 @@ static char *place_base(struct config_reading *r, enum config_place place)
                    ? (char *)&config->certificates[config->certificates_n++]
                    : NULL;
     case PLACE_ROUTE: return config->routes_n < CONFIG_ROUTES_MAX ? (char *)&config->routes[config->routes_n++] : NULL;
+    case PLACE_LIST: return list_item(r, section->list);
     }
     return NULL;
 }
@@ -96,6 +111,8 @@ static void set_name(struct config_instance *instance, struct str name)
         ((struct listener *)(void *)instance->base)->name = name;
     else if (instance->section.place == PLACE_CERTIFICATE)
         ((struct certificate *)(void *)instance->base)->name = name;
+    else if (instance->section.place == PLACE_LIST)
+        *(struct str *)(void *)instance->base = name; /* its first member */
 }
 
 static struct str keep_text(struct config_reading *r, struct str text)
@@ -115,7 +132,7 @@ struct config_instance *config_add_instance(struct config_reading *r, const stru
                                             struct str name)
 {
     struct config_instance *instance = &r->instance[r->instances_n];
-    char *base = place_base(r, section->place);
+    char *base = place_base(r, section);
 
     if (base == NULL) {
         config_complain(r, r->line, NULL, NULL, "too many [%s] sections", section->name);
@@ -500,10 +517,22 @@ static void read_text(struct config_reading *r, struct str text)
 
 /* ---- the whole ---- */
 
+/* As many sections as there can be. */
+static size_t instances_max(void)
+{
+    size_t n = CONFIG_LISTENERS_MAX + CONFIG_ROUTES_MAX + CONFIG_CERTIFICATES_MAX;
+
+    for (size_t i = 0; i < config_sections_n(); i++) {
+        struct config_section section = config_section_at(i);
+
+        n += section.list != NULL ? section.list->max : 1;
+    }
+    return n;
+}
+
 static bool begin(struct config_reading *r, struct str name)
 {
     struct config *config = config_take(&r->store, sizeof *config);
-    size_t instances = config_sections_n() + CONFIG_LISTENERS_MAX + CONFIG_ROUTES_MAX + CONFIG_CERTIFICATES_MAX;
 
     if (config == NULL)
         return false;
@@ -513,7 +542,7 @@ static bool begin(struct config_reading *r, struct str name)
     config->certificates = config_take(&r->store, CONFIG_CERTIFICATES_MAX * sizeof *config->certificates);
     config->routes = config_take(&r->store, CONFIG_ROUTES_MAX * sizeof *config->routes);
     config->routes_n = 1;
-    r->instance = config_take(&r->scratch, instances * sizeof *r->instance);
+    r->instance = config_take(&r->scratch, instances_max() * sizeof *r->instance);
     return config->listeners != NULL && config->certificates != NULL && config->routes != NULL && r->instance != NULL;
 }
 

@@ -22,7 +22,8 @@ enum config_place {
     PLACE_LISTENER,
     PLACE_CERTIFICATE,
     PLACE_BACKEND, /* config.routes[0] */
-    PLACE_ROUTE
+    PLACE_ROUTE,
+    PLACE_LIST /* an item of the policy's list `list` */
 };
 
 struct config_section {
@@ -31,10 +32,11 @@ struct config_section {
     const char *sample; /* repeated sections are written [name NAME]: a NAME for the sample; NULL: not repeated */
     const struct option *rows;
     size_t rows_n;
-    const char *help; /* NULL: none */
+    const char *help;            /* NULL: none */
+    const struct repeated *list; /* PLACE_LIST */
 };
 
-/* The proxy's sections, then one per check that has options. */
+/* The proxy's sections, then those of each check that has options or lists. */
 size_t config_sections_n(void);
 struct config_section config_section_at(size_t i);
 

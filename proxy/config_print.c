@@ -98,6 +98,18 @@ static void print_named(const struct config_section *section, const char *star, 
     fputc('\n', out);
 }
 
+static void print_list(const struct config *config, const struct config_section *section, FILE *out)
+{
+    const struct section_list *items =
+        (const struct section_list *)(const void *)((const char *)&config->policy + section->list->offset);
+
+    for (size_t i = 0; i < items->n; i++) {
+        const char *item = (const char *)items->item + section->list->item_size * i;
+
+        print_named(section, "", *(const struct str *)(const void *)item, item, out);
+    }
+}
+
 static void print_section(const struct config *config, const struct config_section *section, FILE *out)
 {
     if (section->sample == NULL)
@@ -106,6 +118,8 @@ static void print_section(const struct config *config, const struct config_secti
         print_named(section, "", config->listeners[i].name, &config->listeners[i], out);
     for (size_t i = 0; section->place == PLACE_CERTIFICATE && i < config->certificates_n; i++)
         print_named(section, "", config->certificates[i].name, &config->certificates[i], out);
+    if (section->place == PLACE_LIST)
+        print_list(config, section, out);
     for (size_t i = 1; section->place == PLACE_ROUTE && i < config->routes_n; i++)
         print_named(section, config->routes[i].is_wildcard ? "*." : "", config->routes[i].name, &config->routes[i],
                     out);

@@ -220,51 +220,67 @@ static const struct option record_rows[] = {
 };
 
 static const struct config_section sections[] = {
-    { "server", PLACE_CONFIG, NULL, server_rows, COUNT(server_rows), "The gateway itself." },
+    { "server", PLACE_CONFIG, NULL, server_rows, COUNT(server_rows), "The gateway itself.", NULL },
     { "listen", PLACE_LISTENER, "smtp", listen_rows, COUNT(listen_rows),
       "Where clients connect; one section for each kind of access. When there is none: all addresses, port 25, "
-      "tls = starttls. TLS needs a [certificate NAME]." },
+      "tls = starttls. TLS needs a [certificate NAME].", NULL },
     { "certificate", PLACE_CERTIFICATE, "main", certificate_rows, COUNT(certificate_rows),
       "A certificate shown to clients. Several may be given: for different names (SNI), or RSA beside ECDSA. "
-      "The first is shown to clients that name no name." },
-    { "tls", PLACE_CONFIG, NULL, tls_rows, COUNT(tls_rows), "TLS on all connections." },
-    { "backend", PLACE_BACKEND, NULL, route_rows, COUNT(route_rows), "The mail server behind the gateway." },
+      "The first is shown to clients that name no name.", NULL },
+    { "tls", PLACE_CONFIG, NULL, tls_rows, COUNT(tls_rows), "TLS on all connections.", NULL },
+    { "backend", PLACE_BACKEND, NULL, route_rows, COUNT(route_rows), "The mail server behind the gateway.", NULL },
     { "route", PLACE_ROUTE, "example.org", route_rows, COUNT(route_rows),
       "A mail server of its own for the recipients of one domain, or of every name below it: [route "
-      "*.example.org]. The exact name goes before wildcards, the longest wildcard before shorter ones." },
-    { "framing", PLACE_CONFIG, NULL, framing_rows, COUNT(framing_rows), "How messages must be written on the wire." },
-    { "auth", PLACE_CONFIG, NULL, auth_rows, COUNT(auth_rows), "Authentication, on listeners with auth = yes." },
-    { "limits", PLACE_CONFIG, NULL, limits_rows, COUNT(limits_rows), "How much is too much." },
-    { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long." },
-    { "dns", PLACE_CONFIG, NULL, dns_rows, COUNT(dns_rows), "Looking up what senders publish about themselves." },
-    { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction." },
+      "*.example.org]. The exact name goes before wildcards, the longest wildcard before shorter ones.", NULL },
+    { "framing", PLACE_CONFIG, NULL, framing_rows, COUNT(framing_rows), "How messages must be written on the wire.", NULL },
+    { "auth", PLACE_CONFIG, NULL, auth_rows, COUNT(auth_rows), "Authentication, on listeners with auth = yes.", NULL },
+    { "limits", PLACE_CONFIG, NULL, limits_rows, COUNT(limits_rows), "How much is too much.", NULL },
+    { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long.", NULL },
+    { "dns", PLACE_CONFIG, NULL, dns_rows, COUNT(dns_rows), "Looking up what senders publish about themselves.", NULL },
+    { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction.", NULL },
     { "record", PLACE_CONFIG, NULL, record_rows, COUNT(record_rows),
-      "Transactions kept in memory, on which 'postern replay' can try another configuration." },
+      "Transactions kept in memory, on which 'postern replay' can try another configuration.", NULL },
 };
 /* clang-format on */
+
+static size_t sections_of(const struct check *check)
+{
+    return (check->options_n > 0) + check->lists_n;
+}
 
 size_t config_sections_n(void)
 {
     size_t n = COUNT(sections);
 
     for (size_t i = 0; i < policy_checks_n; i++)
-        n += policy_checks[i]->options_n > 0;
+        n += sections_of(policy_checks[i]);
     return n;
 }
 
-static struct config_section section_of_check(const struct check *check)
+/* Its own section first, then those that may be repeated. */
+static struct config_section section_of_check(const struct check *check, size_t i)
 {
-    return (struct config_section){ check->name, PLACE_POLICY, NULL, check->options, check->options_n, check->help };
+    const struct repeated *list;
+
+    if (check->options_n > 0 && i == 0)
+        return (struct config_section){ check->name,      PLACE_POLICY, NULL, check->options,
+                                        check->options_n, check->help,  NULL };
+    list = &check->lists[i - (check->options_n > 0)];
+    return (
+        struct config_section){ list->section, PLACE_LIST, list->sample, list->rows, list->rows_n, list->help, list };
 }
 
 struct config_section config_section_at(size_t i)
 {
-    size_t at = COUNT(sections);
-
-    if (i < at)
+    if (i < COUNT(sections))
         return sections[i];
-    for (size_t k = 0; k < policy_checks_n; k++)
-        if (policy_checks[k]->options_n > 0 && at++ == i)
-            return section_of_check(policy_checks[k]);
+    i -= COUNT(sections);
+    for (size_t k = 0; k < policy_checks_n; k++) {
+        size_t n = sections_of(policy_checks[k]);
+
+        if (i < n)
+            return section_of_check(policy_checks[k], i);
+        i -= n;
+    }
     return (struct config_section){ .name = "" }; /* i is not below config_sections_n() */
 }

@@ -159,8 +159,11 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
     case ASK_MX:
     case ASK_PTR: return false;
     case ASK_GEO:
-    case ASK_RATE:
+    case ASK_LIST:
+    case ASK_SEEN:
+    case ASK_STANDING:
     case ASK_SIG:
+    case ASK_PARTS:
     case ASK_BODY:
     case ASK_KINDS: break;
     }

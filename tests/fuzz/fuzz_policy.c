@@ -215,7 +215,7 @@ static void answer(struct facts *facts, struct question q)
     const struct fact *known = facts_find(&in.known, q);
     struct str word = in.forgeries || q.kind == ASK_PAST ? STR("fail") : STR("pass");
 
-    REQUIRE(q.kind != ASK_BODY && q.kind != ASK_GEO && q.kind != ASK_RATE && q.key.n > 0);
+    REQUIRE(q.kind != ASK_BODY && q.kind != ASK_GEO && q.kind != ASK_SEEN && q.key.n > 0);
     if (known != NULL && known->state != FACT_UNKNOWN)
         facts_answer(facts, q, known->state, known->value, known->n);
     else if (q.kind == ASK_SIG)

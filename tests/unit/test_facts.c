@@ -159,14 +159,14 @@ static void dumps_one_line_an_answer(void)
     struct str text;
 
     facts_answer(facts, txt("example.org"), FACT_OK, value, 3);
-    facts_answer(facts, (struct question){ ASK_RATE, STR("per day 192.0.2.1") }, FACT_TEMP, NULL, 0);
+    facts_answer(facts, (struct question){ ASK_SEEN, STR("per day 192.0.2.1") }, FACT_TEMP, NULL, 0);
     facts_answer(facts, (struct question){ ASK_SIG, STR("") }, FACT_NXDOMAIN, NULL, 0);
     facts_ask(facts, (struct question){ ASK_AAAA, STR("#\n") });
     text = dump(facts);
     /* clang-format off */
     CHECK_EQ_STR(text.p, text.n,
                  "TXT example.org OK \"v=spf1 -all\" \"\" \"\\\"\\\\\\x0d\\x0a\\x00\\x7f\\xc3\\xa4\"\n"
-                 "RATE \"per day 192.0.2.1\" TEMP\n"
+                 "SEEN \"per day 192.0.2.1\" TEMP\n"
                  "SIG \"\" NXDOMAIN\n"
                  "AAAA \"#\\x0a\" UNKNOWN\n");
     /* clang-format on */

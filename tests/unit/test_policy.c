@@ -54,7 +54,7 @@ static void run_script(struct pass *pass, size_t i)
         else if (word.p[0] == '!')
             refuse_on(pass, i, str_skip(word, 1));
         else if (word.p[0] == '+')
-            pass_effect(pass, ASK_RATE, str_skip(word, 1), 7);
+            pass_effect(pass, ASK_SEEN, str_skip(word, 1), 7);
         else if (str_eq(word, STR("no")))
             refuse(pass, i, 550, "5.7.1", word);
         else
@@ -350,7 +350,7 @@ static void effects_belong_to_the_deciding_pass(void)
     CHECK_EQ_INT(s.outcome.effects, 2);
     CHECK_EQ_STR(s.outcome.effect[1].key.p, s.outcome.effect[1].key.n, "b");
     CHECK_EQ_INT(s.outcome.effect[1].units, 7);
-    CHECK_EQ_INT(s.outcome.effect[1].kind, ASK_RATE);
+    CHECK_EQ_INT(s.outcome.effect[1].kind, ASK_SEEN);
 }
 
 static void findings_and_effects_have_a_cap(void)
