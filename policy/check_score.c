@@ -37,13 +37,13 @@ int64_t score_total(const struct score_list *list)
 
 struct str score_parts(const struct score_list *list, struct arena *arena)
 {
-    struct str text = STR("");
+    size_t before = arena->used;
 
     for (size_t i = 0; i < list->n; i++)
         if (list->item[i].points != 0)
-            text = arena_printf(arena, "%.*s%s%s:%s%llu", STR_ARG(text), text.n > 0 ? "," : "", list->item[i].check,
-                                list->item[i].points < 0 ? "-" : "", (unsigned long long)size_of(list->item[i].points));
-    return text;
+            arena_printf(arena, "%s%s:%s%llu", arena->used > before ? "," : "", list->item[i].check,
+                         list->item[i].points < 0 ? "-" : "", (unsigned long long)size_of(list->item[i].points));
+    return arena->used > before ? str_from(arena->base + before, arena->used - before) : STR("");
 }
 
 static bool reaches(int64_t total, uint64_t threshold)
@@ -63,6 +63,14 @@ static bool is_for_postmaster(const struct envelope *envelope)
     return envelope->rcpt != NULL ? path_is_postmaster(envelope->rcpt) : envelope->only_postmaster;
 }
 
+/* What counts for marking a message: all of it, or what was known while it could still be marked. */
+static int64_t mark_total(const struct envelope *envelope, int64_t total)
+{
+    if (!envelope->front_sent)
+        return total;
+    return envelope->scores != NULL ? score_total(envelope->scores) : 0;
+}
+
 /* A recipient is refused as soon as the points suffice; what a message is marked with is settled when all of it is known. */
 static void run(struct pass *pass)
 {
@@ -79,7 +87,7 @@ static void run(struct pass *pass)
     if (reaches(total, policy->reject))
         pass_refuse(pass, &check_score, 550, "5.7.1", STR("Message looks like spam: too many points against it"),
                     explain(pass, sum, total, policy->reject));
-    else if (pass->stage >= AT_HEADERS && reaches(total, policy->quarantine))
+    else if (pass->stage >= AT_HEADERS && reaches(mark_total(pass->envelope, total), policy->quarantine))
         pass_quarantine(pass, &check_score, explain(pass, sum, total, policy->quarantine));
 }
 

@@ -156,6 +156,7 @@ struct envelope {
     int64_t now;                     /* seconds since the epoch */
     struct str listener;             /* its name in the ini */
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
+    bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
 };
 
 struct message {

@@ -4,6 +4,8 @@
  */
 #include "results.h"
 
+#include "score.h"
+
 #include "dmarc.h"
 #include "utf8.h"
 
@@ -483,23 +485,68 @@ static void put_part(struct printer *p, const char *key, struct str value)
     end_word(p);
 }
 
+/* What the message may be told of its points: once its front is south, no more than stood in there. */
+static void shown_scores(const struct report *r, struct score_list *sum)
+{
+    static const struct score_list none = { .n = 0 };
+
+    score_sum(r->envelope->scores, r->envelope->front_sent ? &none : &r->outcome->scores, sum);
+}
+
+static void put_number(struct report *r, const char *key, int64_t value)
+{
+    char text[24];
+    struct arena arena;
+
+    arena_init(&arena, text, sizeof text);
+    put_part(r->p, key,
+             arena_printf(&arena, "%s%llu", value < 0 ? "-" : "", (unsigned long long)(value < 0 ? -value : value)));
+}
+
+static void put_scores(struct report *r, const struct score_list *sum, struct str parts)
+{
+    if (parts.n == 0)
+        return;
+    put_number(r, "score", score_total(sum));
+    put_part(r->p, "points", parts);
+}
+
+static const char *verdict_word(const struct report *r, int64_t total)
+{
+    uint64_t tag = r->policy->score.tag;
+
+    if (r->outcome->verdict.action == ACTION_QUARANTINE)
+        return "quarantine";
+    return tag > 0 && total >= (int64_t)tag ? "suspicious" : "accept";
+}
+
 static void put_verdict(struct report *r)
 {
     const struct verdict *verdict = &r->outcome->verdict;
     const struct dmarc_result *dmarc = &r->auth->dmarc;
     bool is_quarantined = verdict->action == ACTION_QUARANTINE, is_overridden = has_text(dmarc->override);
+    char room[SCORE_PARTS_MAX];
+    struct score_list sum;
+    struct arena arena;
+    struct str parts;
 
-    if (!is_quarantined && !is_overridden)
+    shown_scores(r, &sum);
+    arena_init(&arena, room, sizeof room);
+    parts = score_parts(&sum, &arena);
+    if (!is_quarantined && !is_overridden && parts.n == 0)
         return;
     begin_field(r->p, "X-Postern-Verdict:");
-    put_word(r->p, is_quarantined ? "quarantine" : "accept");
-    put_part(r->p, "check", str_of(is_quarantined ? verdict->check : "dmarc"));
+    put_word(r->p, verdict_word(r, score_total(&sum)));
+    put_scores(r, &sum, parts);
+    if (is_quarantined || is_overridden)
+        put_part(r->p, "check", str_of(is_quarantined ? verdict->check : "dmarc"));
     put_part(r->p, "dmarc", str_of(is_known(dmarc->result) ? auth_result_name(dmarc->result) : ""));
     if (is_overridden) {
         put_part(r->p, "would", str_of(dmarc_consequence(&r->policy->dmarc, dmarc)));
         put_part(r->p, "override", str_of(dmarc->override));
     }
-    put_part(r->p, "reason", is_quarantined ? verdict->reason : dmarc->reason);
+    if (is_quarantined || is_overridden)
+        put_part(r->p, "reason", is_quarantined ? verdict->reason : dmarc->reason);
     end_field(r->p);
 }
 
@@ -518,8 +565,6 @@ struct str results_fields(const struct policy *policy, const struct envelope *en
     struct report report = { &printer, policy, envelope, outcome, &outcome->auth, false };
     size_t before = arena->used;
 
-    if (!any_method_ran(&outcome->auth) && outcome->verdict.action != ACTION_QUARANTINE)
-        return STR("");
     if (any_method_ran(&outcome->auth))
         put_authentication_results(&report);
     put_received_spf(&report);
@@ -528,7 +573,7 @@ struct str results_fields(const struct policy *policy, const struct envelope *en
         arena->used = before;
         return str_from(NULL, 0);
     }
-    return str_from(arena->base + before, arena->used - before);
+    return arena->used > before ? str_from(arena->base + before, arena->used - before) : STR("");
 }
 
 /* ---- the log ---- */

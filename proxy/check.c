@@ -13,6 +13,7 @@ int check_file(const char *path)
         return EX_CONFIG;
     config_print(setup.config, stdout);
     printf("\n");
+    config_print_checks(setup.config, stdout);
     config_prove_memory(setup.config, stdout);
     setup_free(&setup);
     return EXIT_SUCCESS;

@@ -136,6 +136,9 @@ void config_print_manual(FILE *);
 /* The values in force, as an ini file that says the same again (`postern check`). */
 void config_print(const struct config *, FILE *);
 
+/* Which checks there are, when they judge, in which mode and with which bounds; in lines that an ini takes for comments. */
+void config_print_checks(const struct config *, FILE *);
+
 /* The memory proof, in lines that an ini takes for comments: one per item, and the sum against limits.memory.
  * False when it does not fit; a last line then says what would.
  */

@@ -6,6 +6,7 @@
  *     config_value.c  one parser and one printer per type of value
  *     config_check.c  what no single key can tell: defaults that depend on others, contradictions
  *     config_memory.c the memory proof
+ *     config_checks.c what is judged, in short
  *     config_print.c  sample, effective configuration, manual
  */
 #ifndef PROXY_CONFIG_PARTS_H

@@ -222,6 +222,7 @@ static void envelope_fill(const struct judge *j, const struct judge_step *step, 
     e->is_smtputf8 = in->is_smtputf8;
     e->mail_from = in->mail_from;
     e->rcpt = step->rcpt;
+    e->scores = &j->scores.list;
     e->rcpt_accepted = j->accepted;
     e->only_postmaster = j->accepted > 0 && j->only_postmaster;
 }
@@ -252,8 +253,11 @@ static enum judge_state decide(struct judge *j, struct judge_step *step)
 
         evaluate(j, step);
         answer_outcome(j, &step->outcome);
-        if (step->outcome.decided)
+        if (step->outcome.decided) {
+            if (!verdict_refuses(&step->outcome.verdict) && step->stage >= AT_MAIL)
+                scores_keep(&j->scores, &step->outcome.scores);
             return JUDGE_DONE;
+        }
         if (count_answers(j) > answers)
             continue;
         if (answers < j->facts.n)

@@ -20,6 +20,7 @@
 #include "../policy/body_hash.h"
 #include "config.h"
 #include "message_rules.h"
+#include "scores.h"
 
 /* A message as judged. From text: judge_message_read. */
 struct judge_message {
@@ -86,8 +87,9 @@ struct judge {
     size_t rcpt;      /* next */
     size_t accepted;  /* recipients */
     bool only_postmaster;
-    bool is_deciding; /* the last step is under way */
-    bool is_settled;  /* refused by its header; AT_END follows for the report alone */
+    struct scores scores; /* of the stages so far */
+    bool is_deciding;     /* the last step is under way */
+    bool is_settled;      /* refused by its header; AT_END follows for the report alone */
     bool is_done;
     bool out_of_memory; /* the verdict is a 451 then */
     struct verdict verdict;

@@ -18,25 +18,29 @@
 enum { EARLY_PASSES_MAX = 32 };
 
 /* Made when the first question is asked, so that sessions refused by local facts alone cost nothing; charged to the pool of
- * messages, which bounds all of them together.
+ * messages, which bounds all of them together. Before MAIL a session has a small one: there are many that never get further.
  */
 struct facts_room {
     struct facts facts;
+    size_t size; /* of all this */
+    bool is_small;
     size_t handed_out;   /* of the facts: the driver has seen those before */
     uint64_t passes;     /* that asked something */
     unsigned early;      /* with answers still to come */
     uint64_t wait_since; /* ms; NEVER: nobody waits */
     uint64_t waited;     /* ms, in the waits before */
     bool looks_ahead;
-    enum stage ahead; /* the stage that was decided last: what comes in goes to its checks, to ask on */
-    struct fact table[FACTS_ROOM_MAX];
-    char memory[FACTS_ROOM_BYTES];
+    enum stage ahead;    /* the stage that was decided last: what comes in goes to its checks, to ask on */
+    struct fact table[]; /* facts.max of them, then the memory for their texts */
 };
+
+/* What can be known of a client and its HELO name: lists, names, addresses. When it is not enough, the room grows. */
+enum { DOOR_FACTS = 40, DOOR_BYTES = 4096 };
 
 void facts_drop(struct session *s)
 {
     if (s->facts != NULL)
-        pool_release(&s->env->messages, sizeof *s->facts);
+        pool_release(&s->env->messages, s->facts->size);
     free(s->facts);
     s->facts = NULL;
     s->wants.ask = false;
@@ -61,29 +65,83 @@ bool session_next_question(struct session *s, struct question *q)
     return false;
 }
 
-/* NULL when there is no memory for questions: everything unknown reads TEMP then. */
-static struct facts *facts_room(struct session *s)
+static struct facts_room *room_new(struct session *s, size_t facts, size_t bytes)
 {
     struct pool *pool = &s->env->messages;
+    size_t size = sizeof(struct facts_room) + facts * sizeof(struct fact) + bytes;
     struct facts_room *room;
 
-    if (s->facts != NULL)
-        return &s->facts->facts;
-    if (!pool_charge(pool, sizeof *room))
+    if (!pool_charge(pool, size))
         return NULL;
-    room = malloc(sizeof *room);
+    room = malloc(size);
     if (room == NULL) {
-        pool_release(pool, sizeof *room);
+        pool_release(pool, size);
         return NULL;
     }
-    room->handed_out = 0;
-    room->early = 0;
-    room->passes = room->waited = 0;
-    room->wait_since = NEVER;
-    room->looks_ahead = false;
-    facts_init(&room->facts, room->table, (size_t)s->env->config->limits.facts, room->memory, sizeof room->memory);
-    s->facts = room;
-    return &room->facts;
+    *room = (struct facts_room){ .size = size, .wait_since = NEVER };
+    facts_init(&room->facts, room->table, facts, room->table + facts, bytes);
+    return room;
+}
+
+/* A LIMIT of the small room is none of the large one: such a question is asked again. */
+static void move_facts(struct facts_room *from, struct facts_room *to)
+{
+    size_t handed_out = 0;
+
+    for (size_t i = 0; i < from->facts.n; i++) {
+        const struct fact *fact = &from->facts.fact[i];
+
+        if (fact->state == FACT_UNKNOWN)
+            facts_ask(&to->facts, fact->q);
+        else if (fact->state != FACT_LIMIT)
+            facts_give(&to->facts, fact->q, fact->state, fact->value, fact->n);
+        if (i < from->handed_out)
+            handed_out = to->facts.n;
+    }
+    to->handed_out = handed_out;
+    to->facts.closed = from->facts.closed;
+}
+
+/* The small room's facts move into a large one; without memory for that it stays as it is. */
+static void room_grow(struct session *s)
+{
+    struct facts_room *small = s->facts, *large = room_new(s, (size_t)s->env->config->limits.facts, FACTS_ROOM_BYTES);
+
+    if (large == NULL)
+        return;
+    large->passes = small->passes;
+    large->early = small->early;
+    large->waited = small->waited;
+    large->wait_since = small->wait_since;
+    large->looks_ahead = small->looks_ahead;
+    large->ahead = small->ahead;
+    move_facts(small, large);
+    pool_release(&s->env->messages, small->size);
+    free(small);
+    s->facts = large;
+}
+
+static bool is_too_small(const struct facts_room *room, enum stage stage)
+{
+    return room->is_small && (stage >= AT_MAIL || facts_are_full(&room->facts) || room->facts.n > DOOR_FACTS / 2 ||
+                              room->facts.arena.used > DOOR_BYTES / 2);
+}
+
+/* NULL when there is no memory for questions: everything unknown reads TEMP then. */
+static struct facts *facts_room(struct session *s, enum stage stage)
+{
+    size_t max = (size_t)s->env->config->limits.facts;
+
+    if (s->facts != NULL && is_too_small(s->facts, stage))
+        room_grow(s);
+    if (s->facts == NULL && stage < AT_MAIL && max > DOOR_FACTS) {
+        s->facts = room_new(s, DOOR_FACTS, DOOR_BYTES);
+        if (s->facts != NULL)
+            s->facts->is_small = true;
+    } else if (s->facts == NULL) {
+        s->facts = room_new(s, max, FACTS_ROOM_BYTES);
+    }
+    return s->facts != NULL ? &s->facts->facts : NULL;
 }
 
 static void envelope_fill(const struct session *s, enum stage stage, struct envelope *e)
@@ -97,9 +155,12 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
         .is_tls = s->is_tls,
         .is_authenticated = s->is_authenticated,
         .now = s->env->unix_ms / 1000,
+        .listener = s->peer.listener->name,
     };
     if (tx == NULL)
         return;
+    e->scores = &tx->scores.list;
+    e->front_sent = tx->front_sent;
     e->is_smtputf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0;
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
@@ -172,14 +233,14 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
 }
 
 /* Notes what the outcome asks, and answers what can be answered now. True when another pass may know more. */
-static bool ask(struct session *s, const struct outcome *outcome)
+static bool ask(struct session *s, enum stage stage, const struct outcome *outcome)
 {
     struct facts *facts;
     bool answered = outcome->jobs > 0;
 
     if (outcome->jobs + outcome->questions == 0)
         return false;
-    facts = facts_room(s);
+    facts = facts_room(s, stage);
     if (facts == NULL)
         return false;
     if (++s->facts->passes > s->env->config->limits.passes) {
@@ -205,7 +266,7 @@ static void evaluate_and_ask(struct session *s, enum stage stage, struct judgeme
 
     do
         evaluate(s, stage, s->facts != NULL ? &s->facts->facts : &nothing_known, j);
-    while (ask(s, &j->outcome));
+    while (ask(s, stage, &j->outcome));
 }
 
 static bool has_unknowns(const struct session *s)
@@ -229,7 +290,7 @@ static void decide_if_possible(struct session *s, enum stage stage, struct judge
 
 void body_ended(struct session *s)
 {
-    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s) : NULL;
+    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s, AT_END) : NULL;
 
     if (facts != NULL)
         message_answer_body(&s->tx->message, facts);
@@ -245,6 +306,15 @@ static void connect_judged(struct session *s, const struct verdict *v)
         return;
     }
     session_greet(s);
+}
+
+/* What is held against a client before it has a transaction is told at once; in one, it goes along to its end. */
+static void note_scores(struct session *s, const struct outcome *outcome)
+{
+    if (s->tx != NULL && !verdict_refuses(&outcome->verdict))
+        scores_keep(&s->tx->scores, &outcome->scores);
+    for (size_t i = 0; s->tx == NULL && i < outcome->scores.n; i++)
+        log_noted(s, &outcome->scores.item[i]);
 }
 
 static void decided(struct session *s, enum stage stage, const struct verdict *v)
@@ -315,6 +385,7 @@ void judge(struct session *s, enum stage stage)
     }
     if (stage >= AT_HEADERS)
         findings_note(s, stage, &j);
+    note_scores(s, &j.outcome);
     decided(s, stage, &j.outcome.verdict);
 }
 

@@ -82,6 +82,17 @@ void log_refusal(struct session *s, const struct reply *reply, const char *check
     log_end(log);
 }
 
+void log_noted(struct session *s, const struct score *score)
+{
+    struct log *log = s->env->log;
+
+    log_begin(log, LOG_INFO, "noted");
+    log_names(s);
+    log_text(log, "check", score->check);
+    log_str(log, "reason", score->reason);
+    log_end(log);
+}
+
 void refuse_reply(struct session *s, const struct reply *reply, const char *check, struct str reason)
 {
     log_refusal(s, reply, check, reason);
@@ -187,6 +198,7 @@ void log_transaction(struct session *s, const char *outcome, const struct reply 
         log_text(log, "reason", tx->doom.reason);
     }
     findings_log(s);
+    scores_log(&tx->scores, log);
     log_backend(s, south);
     if (tx->removed_results > 0)
         log_num(log, "forged_results_removed", tx->removed_results);

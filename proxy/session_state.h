@@ -18,6 +18,7 @@
 #define PROXY_SESSION_STATE_H
 
 #include "message.h"
+#include "scores.h"
 #include "session.h"
 #include "smtp_data.h"
 
@@ -93,6 +94,7 @@ struct transaction {
     struct message_store message;
     enum flow flow;
     struct findings findings;
+    struct scores scores; /* what checks hold against it, from MAIL on */
     bool to_quarantine;   /* all of it goes to the quarantine mailbox instead */
     bool is_redirected;   /* the back end has been told so */
     bool front_sent;      /* trace fields and header section went south */
@@ -174,6 +176,8 @@ void leave_with(struct session *, const char *enhanced, const char *text, const 
 void log_refusal(struct session *, const struct reply *, const char *check, struct str reason);
 void log_transaction(struct session *, const char *outcome, const struct reply *north, const struct reply *south);
 void log_connection(struct session *);
+/* What a check holds against a client that has no transaction yet. */
+void log_noted(struct session *, const struct score *);
 /* backend= and via=: the last connection south, also when it is gone. */
 void log_south(struct session *);
 
