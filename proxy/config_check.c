@@ -9,8 +9,7 @@
 
 enum { FINGERPRINT_DIGITS = 64, WORKERS_MAX = 64 };
 
-/* Where the key stands, or else its section. */
-static unsigned line_of(const struct config_instance *instance, const char *key)
+unsigned config_line_of(const struct config_instance *instance, const char *key)
 {
     for (size_t i = 0; i < instance->section.rows_n; i++)
         if (strcmp(instance->section.rows[i].key, key) == 0 && instance->row_line[i] != 0)
@@ -18,8 +17,9 @@ static unsigned line_of(const struct config_instance *instance, const char *key)
     return instance->line;
 }
 
-#define COMPLAIN(r, instance, key, ...) config_complain((r), line_of((instance), (key)), (instance), (key), __VA_ARGS__)
-#define WARN(r, instance, key, ...) config_warn((r), line_of((instance), (key)), (instance), (key), __VA_ARGS__)
+#define COMPLAIN(r, instance, key, ...) \
+    config_complain((r), config_line_of((instance), (key)), (instance), (key), __VA_ARGS__)
+#define WARN(r, instance, key, ...) config_warn((r), config_line_of((instance), (key)), (instance), (key), __VA_ARGS__)
 
 static void check_required(struct config_reading *r, struct config_instance *instance)
 {
@@ -448,6 +448,7 @@ void config_check(struct config_reading *r)
     check_dmarc_section(r);
     check_record(r);
     check_dns(r);
+    config_check_policy(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

@@ -5,6 +5,7 @@
  *     config_rows.c   the rows: every section and key
  *     config_value.c  one parser and one printer per type of value
  *     config_check.c  what no single key can tell: defaults that depend on others, contradictions
+ *     config_check_policy.c the same of the checks who may talk to us
  *     config_memory.c the memory proof
  *     config_checks.c what is judged, in short
  *     config_print.c  sample, effective configuration, manual
@@ -145,6 +146,9 @@ const char *config_quote(char out[CONFIG_QUOTED_MAX], struct str);
 
 /* Fills in what depends on other values and reports contradictions. */
 void config_check(struct config_reading *);
+void config_check_policy(struct config_reading *); /* config_check_policy.c */
+/* Where the key stands, or else its section. */
+unsigned config_line_of(const struct config_instance *, const char *key);
 /* How many of `wanted` workers fit limits.memory, at least one. */
 uint64_t config_workers_that_fit(const struct config *, uint64_t wanted);
 

@@ -1,0 +1,77 @@
+/* What no single key can tell, of the checks who may talk to us: words of lists, and sections that say nothing. */
+#include "config_parts.h"
+
+#include "nearest.h"
+
+enum { NAMES_MAX = 64 };
+
+/* ---- words ---- */
+
+static bool is_country(struct str word)
+{
+    return word.n == 2 && ascii_is_letter(word.p[0]) && ascii_is_letter(word.p[1]);
+}
+
+/* "64500" or "AS64500" (RFC 5396), below 2^32 */
+static bool is_asn(struct str word)
+{
+    uint64_t number = 0;
+
+    if (str_istarts(word, STR("AS")))
+        word = str_skip(word, 2);
+    for (size_t i = 0; i < word.n && word.n <= 10; i++) {
+        if (!ascii_is_digit(word.p[i]))
+            return false;
+        number = number * 10 + (uint64_t)(word.p[i] - '0');
+    }
+    return word.n > 0 && word.n <= 10 && number <= UINT32_MAX;
+}
+
+static void check_words(struct config_reading *r, struct config_instance *instance, const char *key,
+                        const struct str_list *words, bool is_right(struct str), const char *expected)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (!is_right(words->item[i]))
+            config_complain(r, config_line_of(instance, key), instance, key, "\"%s\": expected %s",
+                            CONFIG_QUOTED(words->item[i]), expected);
+}
+
+static void check_check_name(struct config_reading *r, struct config_instance *instance, struct str word)
+{
+    const char *names[NAMES_MAX], *nearest;
+    size_t n = 0;
+
+    for (; n < policy_checks_n && n < NAMES_MAX; n++) {
+        names[n] = policy_checks[n]->name;
+        if (str_eq(str_of(names[n]), word))
+            return;
+    }
+    nearest = nearest_name(word, names, n);
+    config_complain(r, config_line_of(instance, "checks"), instance, "checks", "unknown check \"%s\"%s%s%s",
+                    CONFIG_QUOTED(word), nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "\"?" : "");
+}
+
+/* ---- [except NAME] ---- */
+
+static void check_exception(struct config_reading *r, const struct exception *e)
+{
+    struct config_instance *instance = config_instance_at(r, e);
+
+    for (size_t i = 0; i < e->checks.n; i++)
+        check_check_name(r, instance, e->checks.item[i]);
+    check_words(r, instance, "countries", &e->countries, is_country, "two letters, such as DE");
+    check_words(r, instance, "asns", &e->asns, is_asn, "the number of an autonomous system, such as AS64500");
+    if (instance->errors_n == 0 && e->networks.n + e->countries.n + e->asns.n + e->senders.n + e->recipients.n == 0)
+        config_complain(r, instance->line, instance, NULL,
+                        "names nobody; expected networks, countries, asns, senders or recipients");
+}
+
+void config_check_policy(struct config_reading *r)
+{
+    const struct policy *policy = &r->config->policy;
+    const struct exception *exceptions = policy->exceptions.item;
+
+    for (size_t i = 0; i < policy->exceptions.n; i++)
+        check_exception(r, &exceptions[i]);
+}
