@@ -113,6 +113,27 @@ struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
 
+/* [standing]; times in ms */
+struct standing_policy {
+    struct rule rule;
+    uint64_t credit, good_from, bad_from;
+    uint64_t half_life;
+    uint64_t memory;
+    struct str checkpoint; /* a file; empty: none */
+};
+
+struct greylist_policy {
+    struct rule rule;
+    uint64_t delay, window, lifetime;
+    uint64_t memory;
+};
+
+struct recipients_policy {
+    struct rule rule;
+    uint64_t positive_ttl, negative_ttl;
+    uint64_t memory;
+};
+
 struct policy {
     struct str hostname;    /* of the gateway: %{r} of SPF macros, "receiver" */
     struct str authserv_id; /* RFC 8601 2.5 */
@@ -123,6 +144,9 @@ struct policy {
     struct arc_policy arc;
     struct dmarc_policy dmarc;
     struct section_list exceptions; /* struct exception */
+    struct standing_policy standing;
+    struct greylist_policy greylist;
+    struct recipients_policy recipients;
     struct score_policy score;
 };
 
@@ -140,6 +164,18 @@ struct score_list {
     size_t n;
 };
 
+/* What the mail server said about a recipient the last time (proxy/recipients.h). */
+enum recipient_memory { RECIPIENT_NOT_KNOWN, RECIPIENT_ACCEPTED_THERE, RECIPIENT_UNKNOWN_THERE };
+
+struct known_recipient {
+    enum recipient_memory memory;
+    int code;             /* of RECIPIENT_UNKNOWN_THERE: 550 */
+    const char *enhanced; /* "5.1.1" */
+};
+
+/* Units of an effect ASK_SEEN: the sender came for the first time, or was let in. */
+enum { GREYLIST_CAME, GREYLIST_PASSED };
+
 /* What the session knows at this stage. Fields of later stages are zero. */
 struct envelope {
     struct endpoint client;
@@ -148,14 +184,15 @@ struct envelope {
     bool is_tls;
     bool is_authenticated; /* the back end said 235 in this session */
     bool is_smtputf8;
-    const struct path *mail_from;    /* NULL before MAIL */
-    const struct path *rcpt;         /* the recipient judged AT_RCPT, else NULL */
-    size_t rcpt_accepted;            /* recipients accepted so far in this transaction */
-    bool only_postmaster;            /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
-    uint64_t declared_size;          /* SIZE=, 0 when absent */
-    int64_t now;                     /* seconds since the epoch */
-    struct str listener;             /* its name in the ini */
-    const struct score_list *scores; /* of this transaction's stages before; NULL: none */
+    const struct path *mail_from; /* NULL before MAIL */
+    const struct path *rcpt;      /* the recipient judged AT_RCPT, else NULL */
+    size_t rcpt_accepted;         /* recipients accepted so far in this transaction */
+    bool only_postmaster;         /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
+    uint64_t declared_size;       /* SIZE=, 0 when absent */
+    int64_t now;                  /* seconds since the epoch */
+    struct str listener;          /* its name in the ini */
+    struct known_recipient known_recipient; /* of `rcpt` */
+    const struct score_list *scores;        /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
 };
 
@@ -326,12 +363,15 @@ bool verdict_refuses(const struct verdict *); /* for now or for good */
 /* The checks, in the order of policy_checks[]. */
 extern const struct check check_relay;
 extern const struct check check_author;
-extern const struct check check_spf;       /* finds out; refuses at RCPT when `fail = reject` */
-extern const struct check check_dkim;      /* finds out */
-extern const struct check check_arc;       /* finds out */
-extern const struct check check_dmarc;     /* finds out, and judges */
-extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
-extern const struct check check_score;     /* adds up what others found */
-extern const struct check check_except;    /* the exceptions to all that have a rule */
+extern const struct check check_spf;        /* finds out; refuses at RCPT when `fail = reject` */
+extern const struct check check_dkim;       /* finds out */
+extern const struct check check_arc;        /* finds out */
+extern const struct check check_dmarc;      /* finds out, and judges */
+extern const struct check check_spf_alone;  /* judges what SPF found where DMARC did not */
+extern const struct check check_recipients; /* what the mail server said about them lately */
+extern const struct check check_greylist;   /* first mail of a sender */
+extern const struct check check_standing;   /* what a sender's mail was like before */
+extern const struct check check_score;      /* adds up what others found */
+extern const struct check check_except;     /* the exceptions to all that have a rule */
 
 #endif

@@ -12,7 +12,8 @@
  *     judge_end(&judge)
  *
  * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified and bodies are hashed here,
- * and PAST (what a running proxy remembers of streamed bodies) is nothing.
+ * and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a greylist says here
+ * what it says to a stranger.
  */
 #ifndef PROXY_JUDGE_H
 #define PROXY_JUDGE_H

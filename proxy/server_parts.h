@@ -5,11 +5,14 @@
 #include <sys/types.h>
 
 #include "counts.h"
+#include "greylist.h"
 #include "log.h"
 #include "notify.h"
 #include "past.h"
 #include "ports.h"
+#include "recipients.h"
 #include "setup.h"
+#include "standing.h"
 
 enum { SERVER_WORKERS_MAX = 64 /* as in the ini */ };
 
@@ -33,6 +36,10 @@ struct supervisor {
     unsigned counted_as[CONFIG_LISTENERS_MAX];
     struct counts *counts;
     struct past *past;
+    struct standing *standing;
+    struct shared_table *greylist;
+    struct shared_table *recipients;
+    uint64_t checkpoint_at; /* ms, of the record of senders */
     struct ports ports;
     struct ports gone; /* ports the last reload dropped, until its workers have taken over */
     int empty_root;

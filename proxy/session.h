@@ -20,10 +20,13 @@
 
 #include "backend.h"
 #include "config.h"
+#include "greylist.h"
 #include "log.h"
 #include "past.h"
+#include "recipients.h"
 #include "record.h"
 #include "servers.h"
+#include "standing.h"
 #include "tls_facts.h"
 
 enum { SESSION_ID_MAX = 16 };
@@ -40,6 +43,9 @@ struct session_env {
     int64_t unix_ms;                        /* wall clock */
     char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
     struct past *past;                      /* shared by all workers */
+    struct standing *standing;              /* the same; NULL: nothing is known of senders */
+    struct shared_table *greylist;          /* the same */
+    struct shared_table *recipients;        /* the same */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 

@@ -164,6 +164,8 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     e->is_smtputf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0;
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
+    if (e->rcpt != NULL)
+        e->known_recipient = memory_of_recipient(s, route_for(s, e->rcpt), e->rcpt);
     e->rcpt_accepted = (size_t)tx->recipients;
     e->only_postmaster = tx->recipients > 0 && !tx->has_others;
     e->declared_size = tx->mail.mail.size;
@@ -219,10 +221,10 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
     case ASK_AAAA:
     case ASK_MX:
     case ASK_PTR: return false;
+    case ASK_SEEN:
+    case ASK_STANDING: memory_answer(s, facts, q); return true;
     case ASK_GEO:
     case ASK_LIST:
-    case ASK_SEEN:
-    case ASK_STANDING:
     case ASK_SIG:
     case ASK_PARTS:
     case ASK_BODY:
@@ -383,8 +385,10 @@ void judge(struct session *s, enum stage stage)
         s->facts->looks_ahead = true;
         s->facts->ahead = stage;
     }
-    if (stage >= AT_HEADERS)
+    if (stage >= AT_HEADERS) {
         findings_note(s, stage, &j);
+        memory_note(s, stage, &j.outcome);
+    }
     note_scores(s, &j.outcome);
     decided(s, stage, &j.outcome.verdict);
 }

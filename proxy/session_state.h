@@ -8,6 +8,7 @@
  * - session_auth.c: AUTH, relayed line by line
  * - session_south.c: what the back end's events mean for the client
  * - session_policy.c: asking the policy and going on with its verdict
+ * - session_memory.c: what all workers remember of senders and recipients
  * - session_results.c: what it found, for the front of the message and for the log
  * - session_reply.c: replies and log lines
  *
@@ -68,6 +69,9 @@ struct findings {
     const char *check; /* that had something to say against it; "" */
 };
 
+/* What a message says about its sender, once it is over. */
+enum fate { FATE_OPEN, FATE_GOOD, FATE_BAD };
+
 struct transaction {
     unsigned number;
     struct command mail; /* slices point into mail_line and mail.room */
@@ -78,9 +82,10 @@ struct transaction {
     size_t first_rcpt_n;
     uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
-    bool has_others; /* a recipient that is not the postmaster was accepted */
-    bool is_full;    /* a recipient above the limit was refused */
-    bool is_divided; /* a recipient of another route was refused */
+    uint64_t unknown_recipients; /* of the refused ones: those that the back end does not know */
+    bool has_others;             /* a recipient that is not the postmaster was accepted */
+    bool is_full;                /* a recipient above the limit was refused */
+    bool is_divided;             /* a recipient of another route was refused */
     const struct route *route;
     bool mail_sent;     /* MAIL is under way or accepted at the back end */
     bool used_bdat;     /* the message comes by BDAT */
@@ -104,6 +109,9 @@ struct transaction {
     uint64_t begun_at;    /* ms */
     struct doom doom;
     unsigned removed_results;
+    enum fate fate;
+    char standing_key[PATH_DOMAIN_MAX + 16]; /* who vouches for the message; session_memory.c */
+    size_t standing_key_n;
     struct recorded *recorded;   /* recipients, while a ring is there; session_record.c */
     struct verdict rcpt_verdict; /* the policy's last refusal of a recipient; its text and reason are not kept */
 };
@@ -206,6 +214,7 @@ void doom_with(struct session *, const struct reply *);
 void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
+const struct route *route_for(const struct session *, const struct path *rcpt);
 void rcpt_continue(struct session *);             /* the back end is open: MAIL if due, and RCPT */
 unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
 void rcpt_send(struct session *);                 /* RCPT alone: MAIL is accepted or under way */
@@ -270,6 +279,17 @@ struct judgement {
     struct arena arena;
     struct outcome outcome;
 };
+
+/* ---- session_memory.c ---- */
+
+/* Answers STANDING and SEEN. */
+void memory_answer(const struct session *, struct facts *, const struct question *);
+/* What a deciding pass AT_HEADERS or AT_END wants to be remembered. */
+void memory_note(struct session *, enum stage, const struct outcome *);
+void memory_delivered(struct session *, const struct reply *south);
+void memory_settle(struct session *); /* the transaction is over */
+struct known_recipient memory_of_recipient(const struct session *, const struct route *, const struct path *rcpt);
+void memory_recipient_answered(struct session *, const struct reply *);
 
 /* ---- session_results.c ---- */
 

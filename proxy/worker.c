@@ -271,6 +271,9 @@ static bool open_env(struct worker *w)
         return false;
     env->servers = &w->servers;
     env->past = w->start->past;
+    env->standing = w->start->standing;
+    env->greylist = w->start->greylist;
+    env->recipients = w->start->recipients;
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);

@@ -13,7 +13,10 @@
 
 #include "config.h"
 #include "counts.h"
+#include "greylist.h"
 #include "past.h"
+#include "recipients.h"
+#include "standing.h"
 #include "tls.h"
 
 struct worker_port {
@@ -30,6 +33,9 @@ struct worker_start {
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;
     struct past *past;
+    struct standing *standing;
+    struct shared_table *greylist;
+    struct shared_table *recipients;
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;

@@ -32,6 +32,9 @@ static const struct base_value {
     { "dkim", "check", "no" },
     { "arc", "check", "no" },
     { "dmarc", "mode", "off" },
+    /* What is remembered from one session to the next ("use standing", "use recipients"). */
+    { "standing", "mode", "off" },
+    { "recipients", "mode", "off" },
 };
 
 /* Takes "[section] key = value" apart. */
@@ -591,6 +594,9 @@ void world_free(struct world *w)
     if (w->env->log != NULL)
         log_free(w->env->log);
     past_free(w->env->past);
+    standing_free(w->env->standing);
+    shared_table_free(w->env->greylist);
+    shared_table_free(w->env->recipients);
     free(w->env);
     bytes_free(&w->setting.ini);
     bytes_free(&w->setting.offers);
@@ -635,6 +641,9 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->log = log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_INFO, -1);
     w->env->servers = &w->servers;
     w->env->past = past_new();
+    w->env->standing = standing_new(&w->config->policy.standing);
+    w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
+    w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);
     pool_init(&w->env->control, 1 << 20);
