@@ -32,6 +32,8 @@ static const struct base_value {
     { "dkim", "check", "no" },
     { "arc", "check", "no" },
     { "dmarc", "mode", "off" },
+    { "lookalike", "mode", "off" },
+    { "impersonation", "mode", "off" },
 };
 
 /* Takes "[section] key = value" apart. */
