@@ -109,6 +109,27 @@ struct exception {
     struct domain_set recipients; /* of RCPT; known AT_RCPT, and later when it holds for all of them */
 };
 
+/* Domains that look like ours. */
+struct lookalike_policy {
+    struct rule rule;
+    struct domain_set protected, allow;
+    struct str_list words; /* that attackers add to a name */
+    uint64_t min_length;   /* characters */
+};
+
+/* [person NAME]: somebody whose name others write under. */
+struct person {
+    struct str name;           /* of the section */
+    struct str_list spelled;   /* the words of the display name, in UTF-8 */
+    struct str_list also;      /* another spelling of it */
+    struct str_list addresses; /* "erika@example.net" or "example.net", besides the local domains */
+};
+
+struct impersonation_policy {
+    struct rule rule;
+    struct section_list persons; /* struct person */
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -147,6 +168,8 @@ struct policy {
     struct standing_policy standing;
     struct greylist_policy greylist;
     struct recipients_policy recipients;
+    struct lookalike_policy lookalike;
+    struct impersonation_policy impersonation;
     struct score_policy score;
 };
 
@@ -373,5 +396,7 @@ extern const struct check check_greylist;   /* first mail of a sender */
 extern const struct check check_standing;   /* what a sender's mail was like before */
 extern const struct check check_score;      /* adds up what others found */
 extern const struct check check_except;     /* the exceptions to all that have a rule */
+extern const struct check check_lookalike;
+extern const struct check check_impersonation;
 
 #endif

@@ -35,6 +35,8 @@ static const struct base_value {
     /* What is remembered from one session to the next ("use standing", "use recipients"). */
     { "standing", "mode", "off" },
     { "recipients", "mode", "off" },
+    { "lookalike", "mode", "off" },
+    { "impersonation", "mode", "off" },
 };
 
 /* Takes "[section] key = value" apart. */
