@@ -109,6 +109,14 @@ struct exception {
     struct domain_set recipients; /* of RCPT; known AT_RCPT, and later when it holds for all of them */
 };
 
+/* Parts of messages. Modes are enum rule_mode. */
+struct attachment_policy {
+    struct rule rule; /* for listed extensions and types */
+    struct str_list extensions, types;
+    int content, archived, encrypted, double_names, limits, malformed;
+    uint64_t depth, parts;
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -124,6 +132,7 @@ struct policy {
     struct dmarc_policy dmarc;
     struct section_list exceptions; /* struct exception */
     struct score_policy score;
+    struct attachment_policy attachment;
 };
 
 /* Points of one check. */
@@ -330,7 +339,8 @@ extern const struct check check_dkim;      /* finds out */
 extern const struct check check_arc;       /* finds out */
 extern const struct check check_dmarc;     /* finds out, and judges */
 extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
-extern const struct check check_score;     /* adds up what others found */
-extern const struct check check_except;    /* the exceptions to all that have a rule */
+extern const struct check check_attachment;
+extern const struct check check_score;  /* adds up what others found */
+extern const struct check check_except; /* the exceptions to all that have a rule */
 
 #endif

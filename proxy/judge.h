@@ -18,6 +18,7 @@
 #define PROXY_JUDGE_H
 
 #include "../policy/body_hash.h"
+#include "../policy/mime.h"
 #include "config.h"
 #include "message_rules.h"
 

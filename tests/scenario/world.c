@@ -32,6 +32,7 @@ static const struct base_value {
     { "dkim", "check", "no" },
     { "arc", "check", "no" },
     { "dmarc", "mode", "off" },
+    { "attachment", "mode", "off" }, /* "use attachment" */
 };
 
 /* Takes "[section] key = value" apart. */
