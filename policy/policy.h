@@ -130,6 +130,14 @@ struct impersonation_policy {
     struct section_list persons; /* struct person */
 };
 
+/* Parts of messages. Modes are enum rule_mode. */
+struct attachment_policy {
+    struct rule rule; /* for listed extensions and types */
+    struct str_list extensions, types;
+    int content, archived, encrypted, double_names, limits, malformed;
+    uint64_t depth, parts;
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -171,6 +179,7 @@ struct policy {
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
     struct score_policy score;
+    struct attachment_policy attachment;
 };
 
 /* Points of one check. */
@@ -398,5 +407,6 @@ extern const struct check check_score;      /* adds up what others found */
 extern const struct check check_except;     /* the exceptions to all that have a rule */
 extern const struct check check_lookalike;
 extern const struct check check_impersonation;
+extern const struct check check_attachment;
 
 #endif

@@ -19,6 +19,7 @@
 #define PROXY_JUDGE_H
 
 #include "../policy/body_hash.h"
+#include "../policy/mime.h"
 #include "config.h"
 #include "message_rules.h"
 #include "scores.h"

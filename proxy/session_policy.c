@@ -292,7 +292,7 @@ static void decide_if_possible(struct session *s, enum stage stage, struct judge
 
 void body_ended(struct session *s)
 {
-    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s, AT_END) : NULL;
+    struct facts *facts = message_has_answers(&s->tx->message) ? facts_room(s, AT_END) : NULL;
 
     if (facts != NULL)
         message_answer_body(&s->tx->message, facts);

@@ -37,6 +37,7 @@ static const struct base_value {
     { "recipients", "mode", "off" },
     { "lookalike", "mode", "off" },
     { "impersonation", "mode", "off" },
+    { "attachment", "mode", "off" }, /* "use attachment" */
 };
 
 /* Takes "[section] key = value" apart. */
