@@ -138,6 +138,15 @@ struct attachment_policy {
     uint64_t depth, parts;
 };
 
+/* Who does not wait to be greeted, or for answers. */
+struct door_policy {
+    struct rule rule;             /* early talkers */
+    uint64_t pause;               /* ms, in front of the greeting's last line */
+    struct network_list networks; /* known to be good */
+    struct str_list listeners;    /* that have the pause; empty: those in clear without AUTH */
+    struct rule pipelining;
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -178,6 +187,7 @@ struct policy {
     struct recipients_policy recipients;
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
+    struct door_policy door;
     struct score_policy score;
     struct attachment_policy attachment;
 };
@@ -223,8 +233,13 @@ struct envelope {
     uint64_t declared_size;       /* SIZE=, 0 when absent */
     int64_t now;                  /* seconds since the epoch */
     struct str listener;          /* its name in the ini */
+
+    struct str talked_early; /* what came before the greeting was complete ("SMTP", "TLS"); empty: nothing */
+    bool pipelined;          /* commands came behind one whose answer has to be awaited */
+
     struct known_recipient known_recipient; /* of `rcpt` */
-    const struct score_list *scores;        /* of this transaction's stages before; NULL: none */
+
+    const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
 };
 
@@ -393,6 +408,7 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
+extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;
 extern const struct check check_spf;        /* finds out; refuses at RCPT when `fail = reject` */

@@ -235,6 +235,8 @@ static void envelope_fill(const struct judge *j, const struct judge_step *step, 
         return;
     e->is_authenticated = in->is_authenticated;
     e->is_smtputf8 = in->is_smtputf8;
+    e->talked_early = in->talked_early ? STR("recorded") : STR("");
+    e->pipelined = in->pipelined;
     e->mail_from = in->mail_from;
     e->rcpt = step->rcpt;
     e->scores = &j->scores.list;
