@@ -147,6 +147,25 @@ struct door_policy {
     struct rule pipelining;
 };
 
+enum geo_missing { GEO_ACCEPT, GEO_TEMPFAIL };
+
+/* [origin NAME] */
+struct origin_rule {
+    struct str name;
+    struct str_list allow, deny; /* "DE", "continent:EU", "AS64500" */
+    struct str_list listeners;
+    struct domain_set recipients;
+    struct rule rule;
+    bool early; /* judged AT_CONNECT */
+};
+
+struct geo_policy {
+    struct str country_database, asn_database; /* paths; empty: none */
+    uint64_t refresh;                          /* ms */
+    int missing;                               /* enum geo_missing */
+    struct section_list rules;                 /* struct origin_rule */
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -188,6 +207,7 @@ struct policy {
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
     struct door_policy door;
+    struct geo_policy geo;
     struct score_policy score;
     struct attachment_policy attachment;
 };
@@ -408,6 +428,7 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
+extern const struct check check_geo; /* where clients come from */
 extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;

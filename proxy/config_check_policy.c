@@ -1,6 +1,8 @@
 /* What no single key can tell, of the checks who may talk to us: words of lists, and sections that say nothing. */
 #include "config_parts.h"
 
+#include <limits.h>
+
 #include "nearest.h"
 
 enum { NAMES_MAX = 64 };
@@ -67,6 +69,86 @@ static void check_exception(struct config_reading *r, const struct exception *e)
                         "names nobody; expected networks, countries, asns, senders or recipients");
 }
 
+/* ---- [geo] and [origin NAME] ---- */
+
+/* Whoever replaces a database must be free to do so while nothing runs: a file that is not there is told, and no error. */
+static void check_database(struct config_reading *r, const char *key, struct str path)
+{
+    struct config_instance *geo = config_instance_named(r, "geo");
+    char name[PATH_MAX];
+    int trouble;
+
+    if (path.n == 0)
+        return;
+    snprintf(name, sizeof name, "%.*s", STR_ARG(path));
+    trouble = config_file_trouble(name);
+    if (trouble != 0)
+        config_warn(r, config_line_of(geo, key), geo, key, "%s: %s", name, strerror(trouble));
+}
+
+static bool is_place(struct str word)
+{
+    if (str_istarts(word, STR("continent:")))
+        return is_country(str_skip(word, 10));
+    return is_country(word) || (str_istarts(word, STR("AS")) && is_asn(word));
+}
+
+/* What a section asks for needs a database that knows it. */
+static void check_places(struct config_reading *r, struct config_instance *instance, const char *key,
+                         const struct str_list *places)
+{
+    const struct geo_policy *geo = &r->config->policy.geo;
+
+    check_words(r, instance, key, places, is_place, "DE, continent:EU or AS64500");
+    for (size_t i = 0; i < places->n && instance->errors_n == 0; i++) {
+        bool is_system = places->item[i].n > 2 && !str_istarts(places->item[i], STR("continent:"));
+
+        if ((is_system ? geo->asn_database : geo->country_database).n == 0)
+            config_complain(r, config_line_of(instance, key), instance, key, "\"%s\" needs [geo] %s",
+                            CONFIG_QUOTED(places->item[i]), is_system ? "asn_database" : "country_database");
+    }
+}
+
+static void check_listeners(struct config_reading *r, struct config_instance *instance, const struct str_list *names)
+{
+    const struct config *config = r->config;
+
+    for (size_t i = 0; i < names->n; i++) {
+        size_t k = 0;
+
+        while (k < config->listeners_n && !str_eq(config->listeners[k].name, names->item[i]))
+            k++;
+        if (k == config->listeners_n)
+            config_complain(r, config_line_of(instance, "listeners"), instance, "listeners", "there is no [listen %s]",
+                            CONFIG_QUOTED(names->item[i]));
+    }
+}
+
+static void check_origin(struct config_reading *r, const struct origin_rule *rule)
+{
+    struct config_instance *instance = config_instance_at(r, rule);
+
+    check_places(r, instance, "deny", &rule->deny);
+    check_places(r, instance, "allow", &rule->allow);
+    check_listeners(r, instance, &rule->listeners);
+    if (instance->errors_n == 0 && rule->deny.n + rule->allow.n == 0)
+        config_complain(r, instance->line, instance, NULL, "names no place; expected deny or allow");
+    if (rule->early && (rule->rule.mode != RULE_REJECT || rule->recipients.n > 0))
+        config_complain(r, config_line_of(instance, "early"), instance, "early",
+                        "needs mode = reject and no recipients: nothing else is known when a client connects");
+}
+
+static void check_geo_sections(struct config_reading *r)
+{
+    const struct geo_policy *geo = &r->config->policy.geo;
+    const struct origin_rule *rules = geo->rules.item;
+
+    check_database(r, "country_database", geo->country_database);
+    check_database(r, "asn_database", geo->asn_database);
+    for (size_t i = 0; i < geo->rules.n; i++)
+        check_origin(r, &rules[i]);
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -74,4 +156,5 @@ void config_check_policy(struct config_reading *r)
 
     for (size_t i = 0; i < policy->exceptions.n; i++)
         check_exception(r, &exceptions[i]);
+    check_geo_sections(r);
 }

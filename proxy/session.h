@@ -20,6 +20,7 @@
 
 #include "backend.h"
 #include "config.h"
+#include "geoip.h"
 #include "greylist.h"
 #include "log.h"
 #include "past.h"
@@ -44,6 +45,7 @@ struct session_env {
     uint64_t now;                           /* monotonic, ms */
     int64_t unix_ms;                        /* wall clock */
     char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
+    struct geoip *geo;                      /* NULL: no database is configured */
     struct past *past;                      /* shared by all workers */
     struct standing *standing;              /* the same; NULL: nothing is known of senders */
     struct shared_table *greylist;          /* the same */

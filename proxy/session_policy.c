@@ -225,7 +225,7 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
     case ASK_PTR: return false;
     case ASK_SEEN:
     case ASK_STANDING: memory_answer(s, facts, q); return true;
-    case ASK_GEO:
+    case ASK_GEO: geo_answer(facts, q, s->env->geo); return true;
     case ASK_LIST:
     case ASK_SIG:
     case ASK_PARTS:

@@ -76,6 +76,8 @@ static void admit(struct connection *c)
 {
     enum admission admission = count_in(c);
 
+    if (c->worker->env.geo != NULL)
+        geoip_refresh(c->worker->env.geo, c->worker->env.now);
     if (admission == ADMIT) {
         c->is_counted = true;
         c->worker->uncounted--;
