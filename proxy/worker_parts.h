@@ -81,8 +81,9 @@ struct connection {
     uint64_t header_deadline;          /* ms, for the PROXY header */
     struct header_start *header_start; /* of it, when it comes in pieces; else NULL */
     uv_timer_t timer;
-    uint64_t timer_at; /* ms, when it goes off; UINT64_MAX: not running */
-    uint64_t number;   /* what the resolver knows it by */
+    uint64_t timer_at;   /* ms, when it goes off; UINT64_MAX: not running */
+    uint64_t looked_for; /* the deadline for which the sockets were looked at once more */
+    uint64_t number;     /* what the resolver knows it by */
     struct connection *same_chain;
     size_t asked;     /* its questions that the resolver has, also those of transactions that are over */
     bool is_answered; /* in the worker's list */

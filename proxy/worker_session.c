@@ -271,6 +271,22 @@ void connection_answered(struct connection *c)
 
 /* ---- time ---- */
 
+static void on_timer(uv_timer_t *);
+
+/* libuv looks at timers before it looks at sockets. Where the process stood still past a deadline (a busy machine, one that was
+ * moved), what was awaited may be there all the same: a back end's 250 is not to become a 451. So the sockets are looked at
+ * once more before the time is up.
+ */
+static bool has_looked_again(struct connection *c, uint64_t deadline)
+{
+    if (c->looked_for == deadline)
+        return true;
+    c->looked_for = deadline;
+    c->timer_at = c->worker->env.now + 1;
+    uv_timer_start(&c->timer, on_timer, 1, 0); /* a timer of 0 could go off before the sockets' turn */
+    return false;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct connection *c = timer->data;
@@ -280,6 +296,8 @@ static void on_timer(uv_timer_t *timer)
     c->timer_at = UINT64_MAX;
     if (c->worker->env.now < deadline)
         connection_arm(c, deadline);
+    else if (!has_looked_again(c, deadline))
+        return;
     else if (c->session == NULL)
         connection_late(c);
     else {

@@ -134,6 +134,19 @@ class Endings(Story):
         self.assert_reply(self.greeted(gateway.smtp).deliver(MESSAGE), 451, "4.4.2")
         gateway.wait_log(event="transaction", outcome="unknown")
 
+    def test_an_answer_that_came_while_the_worker_stood_still_counts(self):
+        def answer_to_a_standing_worker(*_):
+            os.kill(pid, signal.SIGSTOP)
+            timer = threading.Timer(2, os.kill, (pid, signal.SIGCONT))      # twice as long as an answer may take
+            timer.start()
+            self.addCleanup(timer.join)
+            return "250 2.0.0 ok"
+        gateway, back = self.pair({"server": {"workers": 1}, "timeouts": {"south_end": "1s"}}, answers={".": answer_to_a_standing_worker})
+        client = self.greeted(gateway.smtp)
+        pid, = gateway.workers()
+        self.assert_reply(client.deliver(MESSAGE), 250)
+        self.assertEqual(len(back.messages), 1)
+
     def test_retries_are_not_deduplicated(self):
         gateway, back = self.pair(answers={".": [keep_and_close, "250 2.0.0 ok"]})
         client = self.greeted(gateway.smtp)

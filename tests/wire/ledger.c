@@ -38,6 +38,7 @@ enum {
     READ_MIN = 16384,
     MESSAGE_MAX = 16 << 20,
     NS_PER_US = 1000,
+    NS_PER_MS = 1000000,
 };
 
 enum fate { FATE_ANSWER, FATE_LOSE, FATE_LATE, FATE_FORGET, FATE_DOUBLE };
@@ -51,7 +52,7 @@ struct entry {
     uint64_t size;
     uint64_t time_ns; /* CLOCK_MONOTONIC, as Python's time.monotonic_ns() */
     uint32_t fate;
-    uint32_t answered; /* its answer was handed to the kernel */
+    uint32_t answered; /* its answer was handed to the kernel, or nobody took it: ms behind time_ns, and 1; 0 never */
 };
 
 struct book {
@@ -300,10 +301,10 @@ static bool go_on(struct peer *p, uint64_t now)
         return true;
     }
     p->stage = STAGE_NONE;
-    if (p->entry.fate == FATE_LOSE || !say(p, "250 2.0.0 entered\r\n"))
+    if (p->entry.fate == FATE_LOSE)
         return false;
-    p->entered->answered = 1;
-    return true;
+    p->entered->answered = (uint32_t)((now_ns() - p->entry.time_ns) / NS_PER_MS) + 1;
+    return say(p, "250 2.0.0 entered\r\n");
 }
 
 /* ---- commands ---- */

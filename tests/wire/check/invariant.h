@@ -46,6 +46,9 @@ struct invariant {
 extern const struct invariant custody_invariants[], relaying_invariants[], framing_invariants[],
     encryption_invariants[], timing_invariants[], logging_invariants[], question_invariants[];
 
+/* A time limit counts as kept when it is kept to so many ns (a second, unless told). Before the judgement. */
+void timing_tolerate(int64_t ns);
+
 void held(struct tally *t);
 void tally_free(struct tally *t);
 void unsure(struct tally *t, const char *why);

@@ -463,6 +463,12 @@ static bool is_warning(struct slice line)
     return place > 0 && line.p[place - 1] >= '0' && line.p[place - 1] <= '9' && word < line.n;
 }
 
+/* What it says, to standard error as well, when it could not start: another one still has the port. */
+static bool is_refused_start(struct slice line)
+{
+    return slice_find(line, SLICE("cannot listen on "), 0) == 0 && slice_find(line, SLICE(": "), 0) < line.n;
+}
+
 static void judge_text(const struct trial *t, struct tally *y)
 {
     for (size_t i = 0; i < t->records.n; i++) {
@@ -470,12 +476,12 @@ static void judge_text(const struct trial *t, struct tally *y)
         const char *raw = raw_octet(r->text);
         bool is_last = i + 1 == t->records.n;
 
-        if (raw != NULL && (r->broken == NULL || looks_like_ours(r->text)))
+        if (raw != NULL && (r->broken == NULL || looks_like_ours(r->text) || is_refused_start(r->text)))
             show_record(violated(y, NULL, "line %zu of the log holds %s", r->line, raw), r, NULL);
         else if (r->text.n > LINE_MOST)
             show_record(violated(y, NULL, "line %zu of the log has %zu octets; the limit is 8 kB", r->line, r->text.n),
                         r, NULL);
-        else if (r->broken == NULL || is_warning(r->text))
+        else if (r->broken == NULL || is_warning(r->text) || is_refused_start(r->text))
             held(y);
         else if (!is_last) /* the last one may be on its way */
             unsure(y, "a line that is not Postern's, or one that was broken");

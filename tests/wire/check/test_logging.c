@@ -134,6 +134,34 @@ static void raw_octets(void)
     stage_free(&p);
 }
 
+/* A gateway that ends at once, since another one still has the port: its words are no log line, and expected. */
+static void refused_starts(void)
+{
+    static const struct {
+        const char *line;
+        int violated, inconclusive;
+    } rows[] = {
+        { "cannot listen on 127.0.0.1:25: Address already in use\n", 0, 0 },
+        { "cannot listen on \x1b[2J: Address already in use\n", 1, 0 },
+        { "cannot listen on 127.0\n", 0, 1 },
+        { "cannot dance: no music\n", 0, 1 },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stage p;
+
+        stage_begin(&p);
+        stage_play(&p, GOOD);
+        buffer_printf(&p.log, "%s", rows[i].line);
+        stage_play(&p, "log event=start\n");
+        struct tally t = stage_judge(&p, "L-2");
+        CHECK_EQ_INT(t.violated, rows[i].violated);
+        CHECK_EQ_INT(t.inconclusive, rows[i].inconclusive);
+        tally_free(&t);
+        stage_free(&p);
+    }
+}
+
 /* "AUTH PLAIN" of user "user" with the password "secret-words". */
 #define PLAIN "AHVzZXIAc2VjcmV0LXdvcmRz"
 #define AUTH(reply) HELLO "> AUTH PLAIN " PLAIN "\n< " reply "\n"
@@ -184,7 +212,8 @@ static void joins(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(lines_of_connections), TEST(lines_of_transactions), TEST(raw_octets), TEST(private_things), TEST(joins),
+    TEST(lines_of_connections), TEST(lines_of_transactions), TEST(raw_octets),
+    TEST(refused_starts),       TEST(private_things),        TEST(joins),
 };
 
 TEST_MAIN(tests)

@@ -44,6 +44,8 @@ static const char help[] =
     "  --max-inconclusive N     one invariant may be in doubt for N per mille of the sessions (1); above that, or "
     "when\n"
     "                           there was nothing to check, the run is void\n"
+    "  --slack SECONDS          a time limit counts as kept when it is kept to so many seconds (1): for machines that\n"
+    "                           do much else meanwhile\n"
     "  --list                   the invariants, and what each needs\n"
     "  --help, --version\n"
     "\n"
@@ -117,8 +119,18 @@ static double read_per_mille(const char *text)
     return value;
 }
 
+static void read_slack(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(value >= 0 && value <= 3600))
+        die(STATUS_USAGE, "--slack: not a number of seconds: %s", text);
+    timing_tolerate((int64_t)(value * 1e9));
+}
+
 /* Options with a value; NULL when `name` is none of them. */
-static const char **place_of_value(struct options *o, const char *name, const char **per_mille)
+static const char **place_of_value(struct options *o, const char *name, const char **per_mille, const char **slack)
 {
     const struct {
         const char *name;
@@ -131,6 +143,7 @@ static const char **place_of_value(struct options *o, const char *name, const ch
         { "--junit", &o->junit },
         { "--only", &o->only },
         { "--max-inconclusive", per_mille },
+        { "--slack", slack },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -165,10 +178,10 @@ static void read_flag(struct options *o, const char *name)
 
 static void read_words(struct options *o, int argc, char **argv)
 {
-    const char *per_mille = NULL;
+    const char *per_mille = NULL, *slack = NULL;
 
     for (int i = 1; i < argc; i++) {
-        const char **place = place_of_value(o, argv[i], &per_mille);
+        const char **place = place_of_value(o, argv[i], &per_mille, &slack);
         if (place != NULL && ++i == argc)
             die(STATUS_USAGE, "%s needs a value; see --help", argv[i - 1]);
         if (place != NULL)
@@ -180,6 +193,8 @@ static void read_words(struct options *o, int argc, char **argv)
         else
             o->argument[o->argument_n++] = argv[i];
     }
+    if (slack != NULL)
+        read_slack(slack);
     o->most_inconclusive = per_mille != NULL ? read_per_mille(per_mille) : 1;
 }
 

@@ -6,7 +6,7 @@ done to the rig at that very time:
 
     X1   the client left behind its end of data
     X2   the back end was killed, or closed, between its entry and its answer: the client was told 4xx
-    X3   the back end answered too late: the client was told 4xx
+    X3   the back end answered too late, by its own clock: the client was told 4xx
     X11  the gateway was killed between the end of data south and its answer north: the client was told nothing
 
 What is put down to nothing is a violation. So is every answer that no fault explains: 5xx, nonsense, silence."""
@@ -16,7 +16,9 @@ import re
 
 from parts.verdict import Sum
 
-SLACK = 0.25        # seconds between a kill and the moment a client of the same loop hears of it
+SLACK = 0.25        # seconds between a fault and the moment a client of the same loop hears of it
+ROUNDING = 0.05     # seconds: the gateway's clock is that of its loop's last turn
+IDLE = ("connect", "greeting", "ehlo", "starttls", "handshake", "mail")   # states in which no transaction is under way
 RETRANSMITTED = b"is sent again"      # in what a rig tells of a connection, see rig.kernel_end_of()
 HALF_OPEN = b"other end: none"
 TERMS = ("X1", "X2", "X3", "X11")
@@ -80,8 +82,9 @@ class Account:
 
     # ---- a rig's round ----
 
-    def add(self, attempts, entries, events, log="", allow=None):
-        """`allow(attempt)`: what a campaign of its own expects besides. `log`: text of the gateway's, to look for unknown outcomes."""
+    def add(self, attempts, entries, events, south_end, log="", allow=None):
+        """`south_end`: seconds the gateway waits for the answer to a message. `log`: text of the gateway's, to look for unknown outcomes.
+        `allow(attempt)`: what a campaign of its own expects besides."""
         by_name, committed = {}, collections.defaultdict(list)
         for attempt in attempts:
             by_name[attempt.token, attempt.number] = attempt
@@ -101,7 +104,7 @@ class Account:
                 continue
             self._entry(attempt, found)
             if attempt.end != 250:
-                term = self._term(attempt, found[0], events)
+                term = self._term(attempt, found[0], events, south_end)
                 if term is None:
                     self.violate("unexplained: %r is committed" % attempt)
                     continue
@@ -140,10 +143,14 @@ class Account:
         return (RETRANSMITTED in attempt.text or is_half_open) and self._was(events, attempt, attempt.began, "north loss")
 
     def _struck(self, attempt, events):
-        """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle."""
+        """A worker ends or is killed, or the link is cut; the supervisor's end lets workers close what is idle, until they have all left."""
         if attempt.state in ("connect", "greeting") and self._was(events, attempt, attempt.began, "starved"):
             return True     # without a descriptor there is nobody to say 421
-        return self._was(events, attempt, attempt.began, "worker", "all", "supervisor", "north cut", "call", "no memory")
+        if attempt.state == "connect" and self._was(events, attempt, attempt.began, "away"):
+            return True     # nobody listens
+        if attempt.state in IDLE and self._was(events, attempt, attempt.began, "supervisor"):
+            return True
+        return self._was(events, attempt, attempt.began, "worker", "all", "north cut", "call", "no memory")
 
     def _entry(self, attempt, found):
         if len(found) > 1:
@@ -151,7 +158,7 @@ class Account:
         if (found[0].sum, found[0].size) != (attempt.sum, attempt.size):
             self.violate("A-2: %r is committed with other octets (%d, sent %d)" % (attempt, found[0].size, attempt.size))
 
-    def _term(self, attempt, entry, events):
+    def _term(self, attempt, entry, events, south_end):
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
             return self._was(events, attempt, entry.time, *kinds)
@@ -159,7 +166,9 @@ class Account:
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
-        if entry.fate == "late" or was("south silent", "south loss", "stopped"):     # a gateway that stands still is late, too
+        # By the ledger's own clock: a back end that got no processor is late, too.
+        is_late = entry.answered and entry.answered + ROUNDING > attempt.ended + south_end
+        if entry.fate == "late" or is_late or was("south silent", "south loss"):
             return "X3"
         return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "harmless call", "no memory") else None
 
@@ -205,7 +214,27 @@ def details(account):
     if account.skipped:
         lines.append("  skipped: " + account.skipped)
     lines += ["  note: " + note for note in account.notes]
-    lines += ["  VIOLATION: " + violation for violation in account.violations[:20]]
+    return "\n".join(lines)
+
+
+SHOWN, FIRST, LAST = 4, 300, 400    # violations of a kind; characters of each
+
+
+def _short(text):
+    text = " | ".join(line.strip() for line in text.strip().split("\n"))
+    return text if len(text) <= FIRST + LAST else text[:FIRST] + " ... " + text[-LAST:]
+
+
+def violations(accounts):
+    """As lines of text, to be the last that is said: some of each kind, so that no kind hides another."""
+    lines = []
+    for account in accounts:
+        lines += ["VIOLATION: %s: %s" % (account.kind, _short(text)) for text in account.violations[:SHOWN]]
+        if len(account.violations) > SHOWN:
+            lines.append("VIOLATION: %s: and %d more" % (account.kind, len(account.violations) - SHOWN))
+        if account.result == "FAILED" and not account.violations:
+            lines.append("VIOLATION: %s: %d committed, %d acknowledged, %d explained, %d lost" % (
+                account.kind, account.committed, account.acknowledged, sum(account.terms.values()), account.lost))
     return "\n".join(lines)
 
 

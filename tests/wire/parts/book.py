@@ -29,10 +29,11 @@ class Book:
         return HEAD.unpack_from(self._map)[3]
 
     def entries(self, since=0):
-        """In the order in which they were committed; times are seconds of time.monotonic()."""
+        """In the order in which they were committed; times are seconds of time.monotonic(). `answered`: no earlier than the answer by
+        more than rounding, 0 when there was none."""
         for at in range(since, self.count):
             token, attempt, total, size, ns, fate, answered = ENTRY.unpack_from(self._map, HEAD.size + at * ENTRY.size)
-            yield Entry(token.decode("latin-1"), attempt, total, size, ns / 1e9, FATES[fate], bool(answered))
+            yield Entry(token.decode("latin-1"), attempt, total, size, ns / 1e9, FATES[fate], answered and ns / 1e9 + answered / 1e3)
 
     def close(self):
         self._map.close()

@@ -19,11 +19,11 @@ from parts.place import ROOT, home
 from parts.rig import Rig
 from parts.sender import Lost, Refused, Sender, Silent
 
-SECONDS = 12        # a client waits for an answer: beyond all of the gateway's bounds here
+SECONDS = 40        # a client waits for an answer: beyond all of the gateway's bounds here
 SECTIONS = {"server": {"workers": 1},
             "author": {"strict": "no"}, "spf": {"check": "yes"}, "dkim": {"check": "yes"}, "arc": {"check": "yes"}, "dmarc": {"mode": "enforce"},
             "timeouts": {"probe": "3600s", "south_end": "2s", "south_command": "2s", "south_data_start": "2s", "greeting": "2s",
-                         "connect": "2s", "tls_handshake": "2s", "verdict": "3s"}}
+                         "connect": "2s", "tls_handshake": "10s", "verdict": "3s"}}
 # libuv 1.44 ends the process when it cannot watch a descriptor (uv__io_poll): nothing is lost, and the supervisor starts another.
 # Crashes of libraries for want of memory, by the function they happen in: nothing is lost either.
 KNOWN = {"server_increment_failures": "c-ares 1.34.9 looks at the server of a query that has no connection (process_timeouts)"}
@@ -107,7 +107,7 @@ class Calls:
 
     def worker(self):
         """The worker, once there is one that serves."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             pids = self.rig.service.workers()
             if len(pids) == 1 and self.rig.service.log.read_bytes().count(b"event=backend_up") > 0:
@@ -120,7 +120,7 @@ class Calls:
 
     def through(self, what):
         """The next messages, until the token is answered 250; a back end found down is looked at after a second."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while self.sender.token is not None:
             yield from self.sender.session()
             if self.sender.token is not None and time.monotonic() > end:
@@ -132,7 +132,7 @@ class Calls:
     def bystander(self):
         other = Bystander(self.loop, self.rig, 1, random.Random(1))
         other.patience = SECONDS
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
                 yield from other.greet()

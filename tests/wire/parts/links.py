@@ -14,7 +14,7 @@ LANES = 16
 QUICK = {"timeouts": {"probe": "3600s", "south_end": "1s", "south_command": "1s", "south_data_start": "1s",
                       "south_block": "1s", "greeting": "1s", "connect": "1s"},
          "server": {"workers": 1}}
-SHORT = 0.4         # seconds a client waits on a link that may be silent; the gateway's own bounds are 1 s
+SHORT = 0.4         # seconds a client waits on a link that is silent; the gateway's own bounds are 1 s
 HAZARD = 2e-5       # cuts an octet, where they come at random
 
 
@@ -38,8 +38,7 @@ class Cutting:
 
     def deliver(self, rig, sender, what):
         """Sends until it is answered 250."""
-        sender.patience = PATIENCE
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + 3 * PATIENCE
         while True:
             yield from sender.session()
             if sender.token is None:
@@ -61,8 +60,9 @@ class Cutting:
             relay = rig.north if side == "north" else rig.south
             relay.arm(plan)
             rig.label = "%s %s" % (side, plan)
-            sender.patience = SHORT if side == "north" else PATIENCE
+            sender.gives_up = (SHORT, lambda: rig.north.is_silent)
             yield from sender.session()
+            sender.gives_up = None
             self.account.phases[side, rig.attempts[-1].state] += 1
             relay.disarm()
             self.account.injected["%s %s %s" % (side, plan.way, plan.manner)] += 1

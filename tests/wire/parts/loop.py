@@ -66,8 +66,8 @@ class Loop:
         if fd is not None:
             self._waiting[fd] = ticket
 
-    def _expire(self):
-        while self._timers and self._timers[0][0] <= time.monotonic():
+    def _expire(self, now):
+        while self._timers and self._timers[0][0] <= now:
             _, ticket = heapq.heappop(self._timers)
             if ticket in self._tickets:
                 task, fd = self._tickets.pop(ticket)
@@ -82,13 +82,14 @@ class Loop:
 
     def turn(self, most=1.0):
         """Waits for what comes first, but no longer than `most`, and lets those concerned go on."""
+        looked = time.monotonic()       # what was there by then is seen: whoever stood still has not waited in vain
         for fd, _ in self._epoll.poll(min(most, self._next())):
             ticket = self._waiting.pop(fd, None)
             if ticket is None:
                 self._news.add(fd)
             else:
                 self._resume(self._tickets.pop(ticket)[0], True)
-        self._expire()
+        self._expire(looked)
 
     def run(self):
         """Until every task has ended."""

@@ -146,6 +146,10 @@ class Relay:
         self.loop.watch(self.listener)
         self.loop.spawn(self.accept())
 
+    @property
+    def is_silent(self):
+        return any(link.silent for link in self.links)
+
     def struck(self, link):
         self.cuts += 1
         now = time.monotonic()

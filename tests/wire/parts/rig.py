@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from parts.place import BUILD, ROOT, fresh_endpoint, fresh_folder, until
 from parts.relay import Relay
 from parts.sender import SIZES, Sender
 
+RESTART = 40    # seconds until a gateway must have started again, also on a slow machine
 HOLD = "64k"    # bodies below and above: held for the verdict, or streamed
 SECTIONS = {"limits": {"hold": HOLD, "sessions_per_address": 1000, "transactions": 1000},
             "timeouts": {"probe": "1s", "drain": "10s", "south_end": "1s"}}
@@ -28,6 +30,22 @@ def is_alive(pid, needle):
             return str(needle).encode() in file.read()
     except OSError:
         return False
+
+
+def handles(pids):
+    """Of processes that are there."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
+    return found
+
+
+def has_ended(handle):
+    """Its descriptors are closed, then: the kernel says so last (do_exit())."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def kernel_end_of(local, remote):
@@ -141,9 +159,8 @@ class Service:
         self.process.kill()
         self.process.wait()
 
-    def kill_all(self):
+    def kill_all(self, workers):
         """As the end of a control group or a power cut of the process tree does."""
-        workers = self.workers()
         self.process.kill()
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
@@ -188,6 +205,7 @@ class Rig:
         if is_started:
             self.service.start()
         self.north = Relay(self, "north", self.service.front) if relays else None
+        self.south_end = float(merged["timeouts"]["south_end"].removesuffix("s"))
         self.front = self.north.endpoint if relays else self.service.front
         self.is_over, self.over_at = True, None
         self.is_paused = False      # clients begin no session
@@ -216,7 +234,7 @@ class Rig:
             self.over_at = None
         elif self.over_at is None:
             self.over_at = time.monotonic()
-        return self.is_over and time.monotonic() > self.over_at + 30
+        return self.is_over and time.monotonic() > self.over_at + 60
 
     def states(self):
         return [sender.state for sender in self.senders]
@@ -246,35 +264,56 @@ class Rig:
         yield
         self.events.append((kind, before, time.monotonic()))
 
-    def restart(self):
-        """As an init system does. The ports may be held a moment longer by the workers of before."""
+    def begin_event(self, kind, pids):
+        """To be called before they are killed, or told: the event lasts until these processes have ended. A killed one has its sockets until
+        it gets a processor to end on. Returns when it began."""
+        before, ends = time.monotonic(), handles(pids)
+
+        def watch():
+            for end in ends:
+                while not has_ended(end):
+                    yield self.loop.sleep(0.005)
+                os.close(end)
+            self.events.append((kind, before, time.monotonic()))
+        self.loop.spawn(watch())
+        return before
+
+    def restart(self, since):
+        """As an init system does. The ports may be held a moment longer by the workers of before; `since` then nobody listens."""
         self.service.start()
-        for _ in range(2000):
+        end = time.monotonic() + RESTART
+        while time.monotonic() < end:
             yield self.loop.sleep(0.002)
             if not self.service.is_running():
                 self.service.start()
             elif len(children(self.service.pid)) > 0:
+                self.events.append(("away", since, time.monotonic()))
                 return
         raise AssertionError("the gateway does not start again:\n" + self.service.text()[-2000:])
 
     def kill_worker(self):
         workers = self.service.workers()
         if workers:
-            with self.event("worker"), contextlib.suppress(ProcessLookupError):
-                os.kill(self.rng.choice(workers), signal.SIGKILL)
+            self.kill_one(self.rng.choice(workers))
         return bool(workers)
         yield   # pylint: disable=unreachable  (a task like the others)
 
+    def kill_one(self, worker):
+        self.begin_event("worker", [worker])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
     def kill_supervisor(self):
-        with self.event("supervisor"):
-            self.service.kill_supervisor()
-        yield from self.restart()
+        before = self.begin_event("supervisor", self.service.workers())
+        self.service.kill_supervisor()
+        yield from self.restart(before)
         return True
 
     def kill_all(self):
-        with self.event("all"):
-            self.service.kill_all()
-        yield from self.restart()
+        workers = self.service.workers()
+        before = self.begin_event("all", [self.service.pid, *workers])
+        self.service.kill_all(workers)
+        yield from self.restart(before)
         return True
 
     def kill_backend(self):

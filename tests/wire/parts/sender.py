@@ -66,6 +66,7 @@ class Sender:
         self.messages = 1, 1, 2, 3      # in a session, drawn from these
         self.grouped, self.pieces = 0.5, 0.3    # how often the envelope is pipelined, and a message sent in two pieces
         self.patience = PATIENCE
+        self.gives_up = None    # or (seconds, function): after so long it asks whether anything can come at all
         self.sock = None
         self.buffer = b""
         self.bio = None
@@ -134,6 +135,19 @@ class Sender:
 
     # ---- octets ----
 
+    def news(self):
+        """Waits until something happens to the socket; False when nothing does."""
+        if self.gives_up is None:
+            return (yield self.loop.wait(self.sock, self.patience))
+        step, is_hopeless = self.gives_up
+        end = time.monotonic() + self.patience
+        while time.monotonic() < end:
+            if (yield self.loop.wait(self.sock, step)):
+                return True
+            if is_hopeless():
+                return False
+        return False
+
     def open(self):
         self.state = "connect"
         self.buffer, self.bio = b"", None
@@ -147,7 +161,7 @@ class Sender:
         if code not in (0, errno.EINPROGRESS):
             raise Lost()
         while code == errno.EINPROGRESS:
-            if not (yield self.loop.wait(self.sock, self.patience)):
+            if not (yield from self.news()):
                 raise Silent()
             code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
@@ -179,7 +193,7 @@ class Sender:
             try:
                 view = view[self.sock.send(view):]
             except BlockingIOError:
-                if not (yield self.loop.wait(self.sock, self.patience)):
+                if not (yield from self.news()):
                     raise Silent() from None
             except OSError:
                 raise Lost() from None
@@ -189,7 +203,7 @@ class Sender:
             try:
                 chunk = self.sock.recv(65536)
             except BlockingIOError:
-                if not (yield self.loop.wait(self.sock, self.patience)):
+                if not (yield from self.news()):
                     raise Silent() from None
                 continue
             except OSError:

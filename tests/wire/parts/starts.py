@@ -19,7 +19,7 @@ from parts.place import ROOT, home
 from parts.rig import Rig
 
 WAIT = 15           # seconds for a start: under the sanitizers, and once more for a worker that failed
-ANSWER = 5          # seconds for a greeting
+ANSWER = 20         # seconds for a greeting
 NOISE = re.compile(r"^\s*#\d+ |^\s*$|^time=.*event=(backend_up|serving)")
 SECTIONS = {"server": {"workers": 1}, "timeouts": {"probe": "3600s", "drain": "1s"}, "spf": {"check": "yes"}}
 # libuv 1.44 ends the process when it cannot watch a descriptor; the supervisor starts another.
@@ -78,7 +78,7 @@ class Starts:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(10)
+            return process.wait(40)
         for pid in [process.pid, *workers]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
