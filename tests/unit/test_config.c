@@ -504,9 +504,11 @@ static uint64_t worst_case(const struct config *config, bool tls)
                        2 * config->workers * BUDGET_ADDRESS_ENTRY + (tls ? BUDGET_TLS : 0);
 
     uint64_t dns = config->dns.cache_size + config->dns.in_flight * BUDGET_DNS_QUERY + BUDGET_DNS_ANSWER;
+    uint64_t tables =
+        config->policy.standing.memory + config->policy.greylist.memory + config->policy.recipients.memory;
 
-    return BUDGET_SUPERVISOR + 2 * config->workers * (BUDGET_WORKER + dns) + 2 * config->limits.message_memory +
-           config->limits.sessions * session + 2 * config_store_size(&store);
+    return BUDGET_SUPERVISOR + tables + 2 * config->workers * (BUDGET_WORKER + dns) +
+           2 * config->limits.message_memory + config->limits.sessions * session + 2 * config_store_size(&store);
 }
 
 static void proves_memory_at_the_bound(void)
