@@ -109,6 +109,44 @@ struct exception {
     struct domain_set recipients; /* of RCPT; known AT_RCPT, and later when it holds for all of them */
 };
 
+/* Domains that look like ours. */
+struct lookalike_policy {
+    struct rule rule;
+    struct domain_set protected, allow;
+    struct str_list words; /* that attackers add to a name */
+    uint64_t min_length;   /* characters */
+};
+
+/* [person NAME]: somebody whose name others write under. */
+struct person {
+    struct str name;           /* of the section */
+    struct str_list spelled;   /* the words of the display name, in UTF-8 */
+    struct str_list also;      /* another spelling of it */
+    struct str_list addresses; /* "erika@example.net" or "example.net", besides the local domains */
+};
+
+struct impersonation_policy {
+    struct rule rule;
+    struct section_list persons; /* struct person */
+};
+
+/* Parts of messages. Modes are enum rule_mode. */
+struct attachment_policy {
+    struct rule rule; /* for listed extensions and types */
+    struct str_list extensions, types;
+    int content, archived, encrypted, double_names, limits, malformed;
+    uint64_t depth, parts;
+};
+
+/* Who does not wait to be greeted, or for answers. */
+struct door_policy {
+    struct rule rule;             /* early talkers */
+    uint64_t pause;               /* ms, in front of the greeting's last line */
+    struct network_list networks; /* known to be good */
+    struct str_list listeners;    /* that have the pause; empty: those in clear without AUTH */
+    struct rule pipelining;
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -147,7 +185,11 @@ struct policy {
     struct standing_policy standing;
     struct greylist_policy greylist;
     struct recipients_policy recipients;
+    struct lookalike_policy lookalike;
+    struct impersonation_policy impersonation;
+    struct door_policy door;
     struct score_policy score;
+    struct attachment_policy attachment;
 };
 
 /* Points of one check. */
@@ -191,8 +233,13 @@ struct envelope {
     uint64_t declared_size;       /* SIZE=, 0 when absent */
     int64_t now;                  /* seconds since the epoch */
     struct str listener;          /* its name in the ini */
+
+    struct str talked_early; /* what came before the greeting was complete ("SMTP", "TLS"); empty: nothing */
+    bool pipelined;          /* commands came behind one whose answer has to be awaited */
+
     struct known_recipient known_recipient; /* of `rcpt` */
-    const struct score_list *scores;        /* of this transaction's stages before; NULL: none */
+
+    const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
 };
 
@@ -361,6 +408,7 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
+extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;
 extern const struct check check_spf;        /* finds out; refuses at RCPT when `fail = reject` */
@@ -373,5 +421,8 @@ extern const struct check check_greylist;   /* first mail of a sender */
 extern const struct check check_standing;   /* what a sender's mail was like before */
 extern const struct check check_score;      /* adds up what others found */
 extern const struct check check_except;     /* the exceptions to all that have a rule */
+extern const struct check check_lookalike;
+extern const struct check check_impersonation;
+extern const struct check check_attachment;
 
 #endif

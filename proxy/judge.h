@@ -19,6 +19,7 @@
 #define PROXY_JUDGE_H
 
 #include "../policy/body_hash.h"
+#include "../policy/mime.h"
 #include "config.h"
 #include "message_rules.h"
 #include "scores.h"
@@ -52,6 +53,7 @@ struct judge_input {
     struct endpoint client;
     struct str helo;
     bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
+    bool talked_early, pipelined;
     const struct path *mail_from;
     const struct path *rcpt;
     size_t rcpts;                        /* 0: one recipient that the relay rules let in */

@@ -156,6 +156,8 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
         .is_authenticated = s->is_authenticated,
         .now = s->env->unix_ms / 1000,
         .listener = s->peer.listener->name,
+        .talked_early = str_of(s->talked_early != NULL ? s->talked_early : ""),
+        .pipelined = s->pipelined,
     };
     if (tx == NULL)
         return;
@@ -290,9 +292,24 @@ static void decide_if_possible(struct session *s, enum stage stage, struct judge
     evaluate(s, stage, session_facts(s), j);
 }
 
+/* The other checks had their say AT_CONNECT before the greeting. Undecided is no refusal. */
+bool early_talker_is_refused(struct session *s, struct judgement *j)
+{
+    static const struct check *const door[] = { &check_door };
+    const struct facts nothing_known = { .max = 1 };
+
+    envelope_fill(s, AT_CONNECT, &j->envelope);
+    do {
+        arena_init(&j->arena, s->env->scratch, sizeof s->env->scratch);
+        policy_evaluate_with(door, 1, &s->env->config->policy, AT_CONNECT, &j->envelope, NULL,
+                             s->facts != NULL ? &s->facts->facts : &nothing_known, &j->arena, &j->outcome);
+    } while (ask(s, AT_CONNECT, &j->outcome));
+    return j->outcome.decided && verdict_refuses(&j->outcome.verdict);
+}
+
 void body_ended(struct session *s)
 {
-    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s, AT_END) : NULL;
+    struct facts *facts = message_has_answers(&s->tx->message) ? facts_room(s, AT_END) : NULL;
 
     if (facts != NULL)
         message_answer_body(&s->tx->message, facts);

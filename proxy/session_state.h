@@ -1,6 +1,7 @@
 /* The inside of a session, shared by the session_*.c files and seen by nobody else.
  *
  * - session.c: life, events from the driver, what is wanted next, time
+ * - session_door.c: the greeting, who speaks before it is over, the tarpit
  * - session_command.c: the command table and the commands without a transaction
  * - session_envelope.c: MAIL, RCPT, RSET, and opening the back end
  * - session_data.c: DATA and BDAT, receiving the message
@@ -24,15 +25,16 @@
 #include "smtp_data.h"
 
 enum wait {
-    WAIT_COMMAND, /* a command line */
-    WAIT_TLS,     /* the handshake with the client */
-    WAIT_AUTH,    /* a line of the AUTH exchange */
-    WAIT_DATA,    /* more of a DATA stream */
-    WAIT_BDAT,    /* more of a BDAT chunk */
-    WAIT_VERDICT, /* answers for the policy; `stage` */
-    WAIT_BACKEND, /* the back end, for the command in `pending` */
-    WAIT_END,     /* the back end's answer to the end of data, or what has to come before it */
-    WAIT_NOTHING  /* closing */
+    WAIT_COMMAND,  /* a command line */
+    WAIT_GREETING, /* the pause in the greeting; who speaks in it is an early talker */
+    WAIT_TLS,      /* the handshake with the client */
+    WAIT_AUTH,     /* a line of the AUTH exchange */
+    WAIT_DATA,     /* more of a DATA stream */
+    WAIT_BDAT,     /* more of a BDAT chunk */
+    WAIT_VERDICT,  /* answers for the policy; `stage` */
+    WAIT_BACKEND,  /* the back end, for the command in `pending` */
+    WAIT_END,      /* the back end's answer to the end of data, or what has to come before it */
+    WAIT_NOTHING   /* closing */
 };
 
 enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
@@ -154,7 +156,11 @@ struct session {
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
-    char end_reason[100]; /* a copy: what a stream says of its failure goes with the stream */
+    bool is_greeting;                           /* the greeting's last line is still to come */
+    const char *talked_early;                   /* what came before that line (protocol_guess); NULL: nothing */
+    bool pipelined;                             /* out of place, and tolerated */
+    uint64_t held_since, held_until, tarpit_ms; /* ms; held_until: UINT64_MAX while it is not held */
+    char end_reason[100];                       /* a copy: what a stream says of its failure goes with the stream */
 };
 
 /* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end
@@ -189,9 +195,29 @@ void log_noted(struct session *, const struct score *);
 /* backend= and via=: the last connection south, also when it is gone. */
 void log_south(struct session *);
 
+/* One line of a reply, as it is, without its end. */
+void say_line(struct session *, const char *line);
+
 /* ---- session.c ---- */
 /* Waits for the client: a command line, a line of AUTH, or message bytes. The time it has starts now. */
 void await_client(struct session *, enum wait);
+
+/* ---- session_door.c ---- */
+enum { GREETING_MAX = 300 };
+/* Of [relay] or [door] networks, or authenticated. */
+bool is_known_good(const struct session *);
+void greeting_begin(struct session *);
+void greeting_over(struct session *);     /* the pause is */
+void greeting_complete(struct session *); /* says the last line, if that is still to come */
+size_t greeting_input(struct session *, struct str in);
+/* limits.errors and the like, or what they are under stress. */
+uint64_t errors_allowed(const struct session *);
+uint64_t junk_allowed(const struct session *);
+uint64_t command_patience(const struct session *);   /* ms */
+uint64_t handshake_patience(const struct session *); /* ms */
+/* After a refusal: perhaps its reply has to wait. */
+void tarpit(struct session *);
+void tarpit_release(struct session *);
 
 /* ---- session_command.c ---- */
 void session_greet(struct session *);
@@ -290,6 +316,8 @@ void memory_delivered(struct session *, const struct reply *south);
 void memory_settle(struct session *); /* the transaction is over */
 struct known_recipient memory_of_recipient(const struct session *, const struct route *, const struct path *rcpt);
 void memory_recipient_answered(struct session *, const struct reply *);
+/* Asks the door alone, while the greeting goes on. */
+bool early_talker_is_refused(struct session *, struct judgement *);
 
 /* ---- session_results.c ---- */
 
