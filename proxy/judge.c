@@ -146,11 +146,19 @@ static void do_job(struct judge *j, const struct signature_job *job)
     mark_computed(j, q);
 }
 
+/* Of what only a running proxy remembers, which is nothing here. Whether a sender had come before a greylist that is tried on
+ * records nobody knows, and it is not guessed.
+ */
+static bool is_nothing_here(const struct judge *j, enum ask kind)
+{
+    return kind == ASK_PAST || kind == ASK_STANDING || (kind == ASK_SEEN && j->in.known == NULL);
+}
+
 static void ask(struct judge *j, struct question q)
 {
     if (answer_known(j, q))
         return;
-    if (q.kind == ASK_PAST || q.kind == ASK_SEEN || q.kind == ASK_STANDING)
+    if (is_nothing_here(j, q.kind))
         facts_answer(&j->facts, q, FACT_NODATA, NULL, 0);
     else
         facts_ask(&j->facts, q);

@@ -13,7 +13,7 @@
  *
  * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified and bodies are hashed here,
  * and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a greylist says here
- * what it says to a stranger.
+ * what it says to a stranger, unless there are answers known and this is not among them.
  */
 #ifndef PROXY_JUDGE_H
 #define PROXY_JUDGE_H

@@ -1,12 +1,14 @@
 /* What the workers remember together, asked and told by the session: senders' records, greylisting, recipients.
  *
- * A transaction counts once, when it is over: as good when the back end took its message; as bad when the message was refused
+ * A transaction counts once, when it is over: as good when the back end took its message, unless that was quarantined or
+ * suspicious; as bad when the message was refused
  * for what it is (by a check, or by the back end at its end), when all recipients were refused by checks, or when too many of
  * them do not exist. What is too large, too long, or ours to mend counts for nothing. Authenticated clients and those that may
  * relay have no record: they are not who sends.
  */
 #include <stdio.h>
 
+#include "../policy/score.h"
 #include "session_state.h"
 
 enum { UNKNOWN_RECIPIENTS_BORNE = 3 /* typing errors */ };
@@ -123,10 +125,18 @@ static bool is_about_message(const struct reply *reply)
            !str_istarts(reply->enhanced, STR("5.3."));
 }
 
+/* What goes on its way with a mark against it is no recommendation. */
+static bool is_marked(const struct session *s)
+{
+    uint64_t tag = s->env->config->policy.score.tag;
+
+    return s->tx->findings.action == ACTION_QUARANTINE || (tag > 0 && score_total(&s->tx->scores.list) >= (int64_t)tag);
+}
+
 void memory_delivered(struct session *s, const struct reply *south)
 {
     if (south->code / 100 == 2)
-        s->tx->fate = s->tx->to_quarantine ? FATE_OPEN : FATE_GOOD;
+        s->tx->fate = is_marked(s) ? FATE_OPEN : FATE_GOOD;
     else if (is_about_message(south))
         s->tx->fate = FATE_BAD;
 }

@@ -23,6 +23,8 @@ tls = off
 servers = 127.0.0.1:2526
 [relay]
 domains = local.example
+[standing]
+mode = off
 """
 RESULTS = {"none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"}
 FACTS = (b'TXT sender.example OK "v=spf1 ip4:192.0.2.0/24 -all"\nTXT mail.sender.example NODATA\n'

@@ -311,6 +311,41 @@ static void every_pattern_of_zeros_is_read_back(void)
     }
 }
 
+static const struct {
+    const char *address;
+    unsigned v4_bits, v6_bits;
+    const char *network;
+} in_networks[] = {
+    { "192.0.2.129", 24, 64, "192.0.2.0/24" },
+    { "192.0.2.129", 25, 64, "192.0.2.128/25" },
+    { "192.0.2.129", 32, 64, "192.0.2.129" },
+    { "192.0.2.129", 0, 64, "0.0.0.0/0" },
+    { "255.255.255.255", 31, 64, "255.255.255.254/31" },
+    { "::ffff:192.0.2.129", 24, 64, "192.0.2.0/24" },
+    { "2001:db8:1:2:3:4:5:6", 24, 64, "2001:db8:1:2::/64" },
+    { "2001:db8:1:2:3:4:5:6", 24, 63, "2001:db8:1:2::/63" },
+    { "2001:db8:1:3:3:4:5:6", 24, 63, "2001:db8:1:2::/63" },
+    { "2001:db8:1:2:3:4:5:6", 24, 128, "2001:db8:1:2:3:4:5:6" },
+    { "2001:db8::1", 24, 0, "::/0" },
+    { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 24, 127, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127" },
+};
+
+static void an_address_and_the_network_it_is_in(void)
+{
+    for (size_t i = 0; i < sizeof in_networks / sizeof *in_networks; i++) {
+        char text[NETWORK_TEXT_MAX];
+        struct address address;
+        struct network network;
+        size_t n;
+
+        CHECK_ROW(in_networks[i].network);
+        CHECK(address_parse(str_of(in_networks[i].address), &address));
+        n = address_print_network(&address, in_networks[i].v4_bits, in_networks[i].v6_bits, text);
+        CHECK_EQ_STR(text, n, in_networks[i].network);
+        CHECK(n == strlen(text) && network_parse(str_from(text, n), &network) && network_holds(&network, &address));
+    }
+}
+
 static const struct test_case tests[] = {
     TEST(addresses_and_their_text),
     TEST(what_is_no_address),
@@ -319,6 +354,7 @@ static const struct test_case tests[] = {
     TEST(endpoints),
     TEST(networks_and_who_is_in_them),
     TEST(what_is_no_network),
+    TEST(an_address_and_the_network_it_is_in),
     TEST(every_prefix_and_mutation_is_read_as_libc_reads_it),
     TEST(every_pattern_of_zeros_is_read_back),
 };

@@ -291,7 +291,25 @@ static void keys_of_low_order_are_refused(void)
 }
 
 /* clang-format off */
+/* The vectors of SipHash's authors: the key 00 01 .. 0f, the octets 00 01 .. of so many. */
+static void keyed_hash_knows_the_examples(void)
+{
+    static const uint64_t hashes[] = { UINT64_C(0x726fdb47dd0e0e31), UINT64_C(0x74f839c593dc67fd),
+                                       UINT64_C(0x0d6c8009d9a94f5a) };
+    uint8_t key[KEYED_HASH_KEY];
+    char octets[15];
+
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof octets; i++)
+        octets[i] = (char)i;
+    for (size_t n = 0; n < 3; n++)
+        CHECK(keyed_hash(key, str_from(octets, n)) == hashes[n]);
+    CHECK(keyed_hash(key, str_from(octets, 15)) == UINT64_C(0xa129ca6149be45e5));
+}
+
 static const struct test_case tests[] = {
+    TEST(keyed_hash_knows_the_examples),
     TEST(sha256_knows_the_examples),
     TEST(rsa_verifies_what_was_signed_and_nothing_else),
     TEST(keys_of_any_size_are_read),
