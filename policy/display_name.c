@@ -270,11 +270,11 @@ struct str display_name_read(struct str raw, char room[DISPLAY_NAME_MAX])
         }
         raw = str_skip(raw, 1);
         if (c == '\\' && raw.n > 0) { /* a quoted pair */
-            c = raw.p[0];
+            put_octet(&out, (unsigned char)raw.p[0]);
             raw = str_skip(raw, 1);
-        }
-        if (c != '"')
+        } else if (c != '"') {
             put_octet(&out, (unsigned char)c);
+        }
     }
     return str_from(room, out.n);
 }
