@@ -117,6 +117,17 @@ static void judge_reply_to(struct pass *pass, struct work *work)
     }
 }
 
+/* A sender can bring it about, so it is no way past this check. */
+static void object_to_limit(struct pass *pass)
+{
+    struct objection objection = { .code = 451,
+                                   .enhanced = "4.3.0",
+                                   .text = STR_INIT("Out of memory, try again"),
+                                   .reason = STR_INIT("limit: out of memory") };
+
+    pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
+}
+
 static void run(struct pass *pass)
 {
     const struct envelope *envelope = pass->envelope;
@@ -127,7 +138,7 @@ static void run(struct pass *pass)
         return;
     work = arena_take(pass->arena, sizeof *work);
     if (work == NULL) {
-        pass_find(pass, &check_lookalike, "limit", STR("out of memory"));
+        object_to_limit(pass);
     } else if (pass->stage == AT_RCPT) {
         if (envelope->mail_from != NULL && !envelope->mail_from->is_literal)
             judge(pass, work, "MAIL FROM", canonical(work, envelope->mail_from->domain));
@@ -165,8 +176,10 @@ const struct check check_lookalike = {
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
-    .help = "Domains that look like yours. Compared are the domains of MAIL FROM, From and Reply-To: letters that look alike "
-            "in any script, one typing error, added words, another top-level domain, or your name in front of theirs. The "
-            "reason names the domain that is resembled.",
+    .help =
+        "Domains that look like yours. Compared are the domains of MAIL FROM, From and Reply-To: letters that look "
+        "alike "
+        "in any script, one typing error, added words, another top-level domain, or your name in front of theirs. The "
+        "reason names the domain that is resembled.",
     .rule = offsetof(struct policy, lookalike.rule),
 };

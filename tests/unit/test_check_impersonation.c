@@ -16,10 +16,14 @@ static const struct str erika[] = { STR_INIT("Erika"), STR_INIT("Mustermann") };
 static const struct str erika_too[] = { STR_INIT("E."), STR_INIT("Mustermann") };
 static const struct str erika_from[] = { STR_INIT("erika@home.test"), STR_INIT("lists.test"), STR_INIT("@sub.test") };
 static const struct str juergen[] = { STR_INIT("J\xc3\xbcrgen"), STR_INIT("O'M\xc3\xbcller-Lang") };
-static const struct str ivan[] = { STR_INIT("\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd"), STR_INIT("\xd0\x9d\xd0\xb5\xd1\x81\xd1\x82\xd0\xbe\xd1\x80") };
+static const struct str ivan[] = { STR_INIT("\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd"),
+                                   STR_INIT("\xd0\x9d\xd0\xb5\xd1\x81\xd1\x82\xd0\xbe\xd1\x80") };
 static const struct str payroll[] = { STR_INIT("Payroll") };
 
-#define WORDS(list) { (list), sizeof(list) / sizeof *(list) }
+#define WORDS(list) \
+    { \
+        (list), sizeof(list) / sizeof *(list) \
+    }
 
 static struct person people[] = {
     { STR_INIT("erika"), WORDS(erika), WORDS(erika_too), WORDS(erika_from) },
@@ -42,15 +46,16 @@ static struct policy make_policy(enum rule_mode mode)
 static struct outcome outcome;
 static char memory[POLICY_ARENA_SIZE];
 
-static void judge_stage(const struct policy *policy, enum stage stage, const struct envelope *envelope, struct str header,
-                        size_t room)
+static void judge_stage(const struct policy *policy, enum stage stage, const struct envelope *envelope,
+                        struct str header, size_t room)
 {
     static const struct check *const table[] = { &check_author, &check_lookalike, &check_impersonation };
     struct message message = { .header = header };
     struct arena arena;
 
     arena_init(&arena, memory, room);
-    policy_evaluate_with(table, 3, policy, stage, envelope, stage < AT_HEADERS ? NULL : &message, NULL, &arena, &outcome);
+    policy_evaluate_with(table, 3, policy, stage, envelope, stage < AT_HEADERS ? NULL : &message, NULL, &arena,
+                         &outcome);
     CHECK(outcome.decided);
 }
 
@@ -227,7 +232,8 @@ static void knows_domains(void)
         { "a@x.below.test", "" },
         { "a@x.test", "" },
         { "a@x.test\r\nReply-To: b@acme-w0rks.de", "Reply-To domain acme-w0rks.de resembles acme-works.de (letters)" },
-        { "a@x.test\r\nReply-To: b@x.test, B <b@acme-w0rks.de>", "Reply-To domain acme-w0rks.de resembles acme-works.de (letters)" },
+        { "a@x.test\r\nReply-To: b@x.test, B <b@acme-w0rks.de>",
+          "Reply-To domain acme-w0rks.de resembles acme-works.de (letters)" },
         { "a@x.test\r\nReply-To: b@acme-works.de", "" },
         { "a@x.test\r\nReply-To: b@[192.0.2.1], <>, b", "" },
     };
@@ -256,7 +262,9 @@ static void judges_the_envelope(void)
     static const struct row table[] = {
         { "<a@acme-w0rks.de>", "MAIL FROM domain acme-w0rks.de resembles acme-works.de (letters)" },
         { "<a@ACME-W0RKS.de>", "MAIL FROM domain acme-w0rks.de resembles acme-works.de (letters)" },
-        { "<a@\xc3\xa4" "cme-works.de>", "MAIL FROM domain xn--cme-works-u2a.de resembles acme-works.de (letters)" },
+        { "<a@\xc3\xa4"
+          "cme-works.de>",
+          "MAIL FROM domain xn--cme-works-u2a.de resembles acme-works.de (letters)" },
         { "<a@acme-works.de>", "" },
         { "<a@x.test>", "" },
         { "<>", "" },
@@ -328,7 +336,7 @@ static void lets_others_through(void)
     expect_reason("");
 }
 
-/* Whatever the arena holds: never a word about memory to the sender but the author check's, never a crash. */
+/* However little there is: a refusal, for now or for good. */
 static void bears_short_memory(void)
 {
     static const struct envelope envelope = { .rcpt_accepted = 1 };
@@ -336,7 +344,7 @@ static void bears_short_memory(void)
 
     for (size_t room = 0; room < 20000; room += 97) {
         judge_stage(&policy, AT_HEADERS, &envelope, STR("From: Erika Mustermann <a@acme-w0rks.de>\r\n\r\n"), room);
-        CHECK(outcome.verdict.code == 0 || outcome.verdict.code == 451 || outcome.verdict.code == 550);
+        CHECK(outcome.verdict.code == 451 || outcome.verdict.code == 550);
     }
 }
 
@@ -425,9 +433,18 @@ static void finds_names_of_mailboxes(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(knows_people),        TEST(tells_other_addresses), TEST(knows_domains),      TEST(judges_the_envelope),
-    TEST(protects_local_domains), TEST(scores),             TEST(is_off),             TEST(lets_others_through),
-    TEST(bears_short_memory),  TEST(reads_names),           TEST(cuts_long_names),    TEST(finds_names_of_mailboxes),
+    TEST(knows_people),
+    TEST(tells_other_addresses),
+    TEST(knows_domains),
+    TEST(judges_the_envelope),
+    TEST(protects_local_domains),
+    TEST(scores),
+    TEST(is_off),
+    TEST(lets_others_through),
+    TEST(bears_short_memory),
+    TEST(reads_names),
+    TEST(cuts_long_names),
+    TEST(finds_names_of_mailboxes),
 };
 
 TEST_MAIN(tests)

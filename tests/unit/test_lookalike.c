@@ -6,7 +6,8 @@
 
 /* ---- domains ---- */
 
-static const struct str words[] = { STR_INIT("login"), STR_INIT("support"), STR_INIT("secure"), STR_INIT("mail"), STR_INIT("365") };
+static const struct str words[] = { STR_INIT("login"), STR_INIT("support"), STR_INIT("secure"), STR_INIT("mail"),
+                                    STR_INIT("365") };
 
 static const struct lookalike_terms terms = { { words, sizeof words / sizeof *words }, 6 };
 
@@ -232,13 +233,15 @@ static void maps_characters(void)
         uint32_t from;
         const char *to;
     } map[] = {
-        { 'a', "a" }, { 'A', "a" }, { 'I', "l" }, { 'i', "l" }, { '1', "l" }, { '|', "l" }, { 'm', "rn" }, { 'M', "rn" },
-        { 'w', "vv" }, { '0', "o" }, { 'O', "o" }, { '-', "-" }, { '.', "." }, { 'z', "z" }, { '9', "9" },
-        { 0x430, "a" }, { 0x410, "a" }, { 0x435, "e" }, { 0x43E, "o" }, { 0x440, "p" }, { 0x441, "c" }, { 0x443, "y" },
-        { 0x445, "x" }, { 0x456, "l" }, { 0x455, "s" }, { 0x3BF, "o" }, { 0x3B1, "a" }, { 0x3BD, "v" }, { 0x131, "l" },
-        { 0xE4, "a" }, { 0xF6, "o" }, { 0xFC, "u" }, { 0xE9, "e" }, { 0xE7, "c" }, { 0xF1, "n" }, { 0x142, "l" }, { 0xF8, "o" },
-        { 0x111, "d" }, { 0x1EA1, "a" }, { 0xFF41, "a" }, { 0xFF21, "a" }, { 0x1D41A, "a" }, { 0x2170, "l" }, { 0xE6, "ae" },
-        { 0x200B, "" }, { 0x200D, "" }, { 0xAD, "" }, { 0x301, "" }, { 0x202E, "" }, { 0xFE0F, "" },
+        { 'a', "a" },    { 'A', "a" },   { 'I', "l" },    { 'i', "l" },    { '1', "l" },    { '|', "l" },
+        { 'm', "rn" },   { 'M', "rn" },  { 'w', "vv" },   { '0', "o" },    { 'O', "o" },    { '-', "-" },
+        { '.', "." },    { 'z', "z" },   { '9', "9" },    { 0x430, "a" },  { 0x410, "a" },  { 0x435, "e" },
+        { 0x43E, "o" },  { 0x440, "p" }, { 0x441, "c" },  { 0x443, "y" },  { 0x445, "x" },  { 0x456, "l" },
+        { 0x455, "s" },  { 0x3BF, "o" }, { 0x3B1, "a" },  { 0x3BD, "v" },  { 0x131, "l" },  { 0xE4, "a" },
+        { 0xF6, "o" },   { 0xFC, "u" },  { 0xE9, "e" },   { 0xE7, "c" },   { 0xF1, "n" },   { 0x142, "l" },
+        { 0xF8, "o" },   { 0x111, "d" }, { 0x1EA1, "a" }, { 0xFF41, "a" }, { 0xFF21, "a" }, { 0x1D41A, "a" },
+        { 0x2170, "l" }, { 0xE6, "ae" }, { 0x200B, "" },  { 0x200D, "" },  { 0xAD, "" },    { 0x301, "" },
+        { 0x202E, "" },  { 0xFE0F, "" },
     };
 
     for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
@@ -275,9 +278,10 @@ static void maps_to_the_end(void)
 static void folds_case(void)
 {
     static const uint32_t map[][2] = {
-        { 'A', 'a' }, { 'Z', 'z' }, { 'a', 'a' }, { '[', '[' }, { 0xC4, 0xE4 }, { 0xD7, 0xD7 }, { 0x100, 0x101 },
-        { 0x101, 0x101 }, { 0x178, 0xFF }, { 0x391, 0x3B1 }, { 0x3C2, 0x3C3 }, { 0x410, 0x430 }, { 0x42F, 0x44F },
-        { 0x1E9E, 0xDF }, { 0x10400, 0x10428 }, { 0x1E921, 0x1E943 }, { 0x10FFFF, 0x10FFFF }, { 0, 0 },
+        { 'A', 'a' },         { 'Z', 'z' },           { 'a', 'a' },     { '[', '[' },     { 0xC4, 0xE4 },
+        { 0xD7, 0xD7 },       { 0x100, 0x101 },       { 0x101, 0x101 }, { 0x178, 0xFF },  { 0x391, 0x3B1 },
+        { 0x3C2, 0x3C3 },     { 0x410, 0x430 },       { 0x42F, 0x44F }, { 0x1E9E, 0xDF }, { 0x10400, 0x10428 },
+        { 0x1E921, 0x1E943 }, { 0x10FFFF, 0x10FFFF }, { 0, 0 },
     };
 
     for (size_t i = 0; i < sizeof map / sizeof *map; i++)
@@ -321,13 +325,13 @@ static void decodes(void)
 static void refuses_what_is_no_punycode(void)
 {
     static const char *const bad[] = {
-        "mnchen-3y",        /* a number without an end */
-        "mnchen-3y!",       /* no digit */
-        "a\x80-3ya",        /* not basic */
-        "99999999",         /* overflow */
-        "a-i023p",          /* past U+10FFFF */
-        "ib9b",             /* a surrogate */
-        LABEL63 "-3ya",     /* the 64th */
+        "mnchen-3y",    /* a number without an end */
+        "mnchen-3y!",   /* no digit */
+        "a\x80-3ya",    /* not basic */
+        "99999999",     /* overflow */
+        "a-i023p",      /* past U+10FFFF */
+        "ib9b",         /* a surrogate */
+        LABEL63 "-3ya", /* the 64th */
         LABEL63 "a-",
     };
 
@@ -341,8 +345,14 @@ static void refuses_what_is_no_punycode(void)
 }
 
 static const struct test_case tests[] = {
-    TEST(compares_domains), TEST(keeps_min_length), TEST(reads_the_longest_name),      TEST(maps_characters), TEST(maps_to_the_end),
-    TEST(folds_case),       TEST(decodes),          TEST(refuses_what_is_no_punycode),
+    TEST(compares_domains),
+    TEST(keeps_min_length),
+    TEST(reads_the_longest_name),
+    TEST(maps_characters),
+    TEST(maps_to_the_end),
+    TEST(folds_case),
+    TEST(decodes),
+    TEST(refuses_what_is_no_punycode),
 };
 
 TEST_MAIN(tests)
