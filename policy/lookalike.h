@@ -53,8 +53,8 @@ struct lookalike_terms {
         min_length; /* characters of a main label of ours, below which only LETTERS, PREFIX, and WORDS of the list */
 };
 
-/* `name` must be canonical (path.h) and outlive *out. */
-void lookalike_read(struct str name, struct lookalike_name *out);
+/* `text` must be canonical (path.h) and outlive *out. */
+void lookalike_read(struct str text, struct lookalike_name *out);
 
 /* How `theirs` resembles `ours`. */
 enum resemblance lookalike_compare(const struct lookalike_name *theirs, const struct lookalike_name *ours,
