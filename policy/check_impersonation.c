@@ -215,7 +215,7 @@ static const struct option person_rows[] = {
 
 static const struct repeated lists[] = {
     { "person", "erika", person_rows, sizeof person_rows / sizeof *person_rows, offsetof(struct policy, impersonation.persons),
-      sizeof(struct person), 500, "Somebody whose name impostors use: the managing director, the payroll office." },
+      sizeof(struct person), 200, "Somebody whose name impostors use: the managing director, the payroll office." },
 };
 
 static const struct option options[] = {

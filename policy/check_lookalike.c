@@ -38,7 +38,7 @@ static bool is_within_any(const struct domain_set *set, struct str name)
 /* Ours, below one of ours, or known to the operator. */
 static bool is_known(const struct policy *policy, struct str domain)
 {
-    return domain_set_holds(&policy->relay.domains, domain) || domain_set_holds(&policy->lookalike.allow, domain) ||
+    return domain_set_holds(&policy->relay.domains, domain) || is_within_any(&policy->lookalike.allow, domain) ||
            is_within_any(protected_domains(policy), domain);
 }
 
@@ -155,9 +155,9 @@ static const struct option options[] = {
     { .section = "lookalike", .key = "protected", .type = OPTION_DOMAINS, .offset = AT(protected), .max = PROTECTED_MAX,
       .help = "Domains that others may not resemble: yours, and those your people trust. Names below them are theirs, too. When "
               "left out, the local domains ([relay] domains) if they are no more than 500." },
-    { .section = "lookalike", .key = "allow", .type = OPTION_DOMAINS, .offset = AT(allow),
-      .help = "Domains that resemble a protected one and are welcome: partners, and your own in other countries. "
-              "*.example.net stands for the names below example.net." },
+    { .section = "lookalike", .key = "allow", .type = OPTION_DOMAINS, .offset = AT(allow), .max = 2000,
+      .help = "Domains that resemble a protected one and are welcome, with those below them: partners, and your own in other "
+              "countries." },
     { .section = "lookalike", .key = "words", .type = OPTION_WORDS, .offset = AT(words), .max = 200,
       .preset = "account accounts alert alerts auth bank billing care cloud corp customer group help helpdesk hr id info "
                 "invoice login mail my office online pay payment payments payroll portal secure security service services "

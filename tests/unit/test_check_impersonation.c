@@ -10,7 +10,7 @@
 
 static struct domain_entry local[] = { { STR_INIT("local.example"), false } };
 static struct domain_entry protected[] = { { STR_INIT("acme-works.de"), false }, { STR_INIT("below.test"), true } };
-static struct domain_entry allowed[] = { { STR_INIT("acme-works.ch"), false }, { STR_INIT("acme-works.ch"), true } };
+static struct domain_entry allowed[] = { { STR_INIT("acme-works.ch"), false } };
 
 static const struct str erika[] = { STR_INIT("Erika"), STR_INIT("Mustermann") };
 static const struct str erika_too[] = { STR_INIT("E."), STR_INIT("Mustermann") };
@@ -36,7 +36,7 @@ static struct policy make_policy(enum rule_mode mode)
 {
     return (struct policy){
         .relay.domains = { local, 1 },
-        .lookalike = { .rule = { mode, 5 }, .protected = { protected, 2 }, .allow = { allowed, 2 }, .min_length = 6 },
+        .lookalike = { .rule = { mode, 5 }, .protected = { protected, 2 }, .allow = { allowed, 1 }, .min_length = 6 },
         .impersonation = { .rule = { mode, 5 }, .persons = { people, sizeof people / sizeof *people } },
     };
 }
