@@ -114,7 +114,7 @@ static struct str named_domain(struct shown *shown)
 
 /* ---- judging ---- */
 
-static bool object(struct pass *pass, struct str text, struct str reason)
+static void object(struct pass *pass, struct str text, struct str reason)
 {
     struct objection objection = {
         .code = 550,
@@ -123,7 +123,7 @@ static bool object(struct pass *pass, struct str text, struct str reason)
         .reason = reason,
     };
 
-    return pass_object(pass, &check_impersonation, &pass->policy->impersonation.rule, &objection);
+    pass_object(pass, &check_impersonation, &pass->policy->impersonation.rule, &objection);
 }
 
 static bool judge_person(struct pass *pass, struct shown *shown)

@@ -64,7 +64,7 @@ static enum resemblance compare_all(const struct policy *policy, struct work *wo
 }
 
 /* "From domain examp1e.org resembles example.org", and for the log "(letters)". */
-static bool object(struct pass *pass, const char *where, struct str theirs, struct str ours, enum resemblance kind)
+static void object(struct pass *pass, const char *where, struct str theirs, struct str ours, enum resemblance kind)
 {
     struct str text = arena_printf(pass->arena, "%s domain %.*s resembles %.*s", where, STR_ARG(theirs), STR_ARG(ours));
     struct objection objection = {
@@ -74,7 +74,7 @@ static bool object(struct pass *pass, const char *where, struct str theirs, stru
         .reason = arena_printf(pass->arena, "%.*s (%s)", STR_ARG(text), resemblance_name(kind)),
     };
 
-    return pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
+    pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
 }
 
 /* `domain` is canonical. True when an objection was made: one a pass is enough. */
