@@ -114,7 +114,7 @@ static struct str named_domain(struct shown *shown)
 
 /* ---- judging ---- */
 
-static bool object(struct pass *pass, struct str text, struct str reason)
+static void object(struct pass *pass, struct str text, struct str reason)
 {
     struct objection objection = {
         .code = 550,
@@ -123,7 +123,7 @@ static bool object(struct pass *pass, struct str text, struct str reason)
         .reason = reason,
     };
 
-    return pass_object(pass, &check_impersonation, &pass->policy->impersonation.rule, &objection);
+    pass_object(pass, &check_impersonation, &pass->policy->impersonation.rule, &objection);
 }
 
 static bool judge_person(struct pass *pass, struct shown *shown)
@@ -171,6 +171,17 @@ static bool judge_field(struct pass *pass, struct shown *shown, struct str value
     return false;
 }
 
+/* A sender can bring it about, so it is no way past this check. */
+static void object_to_limit(struct pass *pass)
+{
+    struct objection objection = { .code = 451,
+                                   .enhanced = "4.3.0",
+                                   .text = STR_INIT("Out of memory, try again"),
+                                   .reason = STR_INIT("limit: out of memory") };
+
+    pass_object(pass, &check_impersonation, &pass->policy->impersonation.rule, &objection);
+}
+
 static void run(struct pass *pass)
 {
     struct header_field field;
@@ -180,7 +191,7 @@ static void run(struct pass *pass)
         return;
     shown = arena_take(pass->arena, sizeof *shown);
     if (shown == NULL) {
-        pass_find(pass, &check_impersonation, "limit", STR("out of memory"));
+        object_to_limit(pass);
         return;
     }
     for (struct str rest = pass->message->header; header_next(&rest, &field);)
@@ -204,7 +215,7 @@ static const struct option person_rows[] = {
 
 static const struct repeated lists[] = {
     { "person", "erika", person_rows, sizeof person_rows / sizeof *person_rows, offsetof(struct policy, impersonation.persons),
-      sizeof(struct person), 500, "Somebody whose name impostors use: the managing director, the payroll office." },
+      sizeof(struct person), 200, "Somebody whose name impostors use: the managing director, the payroll office." },
 };
 
 static const struct option options[] = {
@@ -218,8 +229,10 @@ const struct check check_impersonation = {
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
-    .help = "Display names in From that are those of people of yours (see [person NAME]) and come from another address, or that "
-            "are themselves an address of a local domain. Encoded words are decoded; case, marks and letters that look alike "
+    .help = "Display names in From that are those of people of yours (see [person NAME]) and come from another "
+            "address, or that "
+            "are themselves an address of a local domain. Encoded words are decoded; case, marks and letters that look "
+            "alike "
             "in other scripts make no difference. The reason names the person.",
     .rule = offsetof(struct policy, impersonation.rule),
     .lists = lists,

@@ -38,7 +38,7 @@ static bool is_within_any(const struct domain_set *set, struct str name)
 /* Ours, below one of ours, or known to the operator. */
 static bool is_known(const struct policy *policy, struct str domain)
 {
-    return domain_set_holds(&policy->relay.domains, domain) || domain_set_holds(&policy->lookalike.allow, domain) ||
+    return domain_set_holds(&policy->relay.domains, domain) || is_within_any(&policy->lookalike.allow, domain) ||
            is_within_any(protected_domains(policy), domain);
 }
 
@@ -64,7 +64,7 @@ static enum resemblance compare_all(const struct policy *policy, struct work *wo
 }
 
 /* "From domain examp1e.org resembles example.org", and for the log "(letters)". */
-static bool object(struct pass *pass, const char *where, struct str theirs, struct str ours, enum resemblance kind)
+static void object(struct pass *pass, const char *where, struct str theirs, struct str ours, enum resemblance kind)
 {
     struct str text = arena_printf(pass->arena, "%s domain %.*s resembles %.*s", where, STR_ARG(theirs), STR_ARG(ours));
     struct objection objection = {
@@ -74,7 +74,7 @@ static bool object(struct pass *pass, const char *where, struct str theirs, stru
         .reason = arena_printf(pass->arena, "%.*s (%s)", STR_ARG(text), resemblance_name(kind)),
     };
 
-    return pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
+    pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
 }
 
 /* `domain` is canonical. True when an objection was made: one a pass is enough. */
@@ -117,6 +117,17 @@ static void judge_reply_to(struct pass *pass, struct work *work)
     }
 }
 
+/* A sender can bring it about, so it is no way past this check. */
+static void object_to_limit(struct pass *pass)
+{
+    struct objection objection = { .code = 451,
+                                   .enhanced = "4.3.0",
+                                   .text = STR_INIT("Out of memory, try again"),
+                                   .reason = STR_INIT("limit: out of memory") };
+
+    pass_object(pass, &check_lookalike, &pass->policy->lookalike.rule, &objection);
+}
+
 static void run(struct pass *pass)
 {
     const struct envelope *envelope = pass->envelope;
@@ -127,7 +138,7 @@ static void run(struct pass *pass)
         return;
     work = arena_take(pass->arena, sizeof *work);
     if (work == NULL) {
-        pass_find(pass, &check_lookalike, "limit", STR("out of memory"));
+        object_to_limit(pass);
     } else if (pass->stage == AT_RCPT) {
         if (envelope->mail_from != NULL && !envelope->mail_from->is_literal)
             judge(pass, work, "MAIL FROM", canonical(work, envelope->mail_from->domain));
@@ -144,9 +155,9 @@ static const struct option options[] = {
     { .section = "lookalike", .key = "protected", .type = OPTION_DOMAINS, .offset = AT(protected), .max = PROTECTED_MAX,
       .help = "Domains that others may not resemble: yours, and those your people trust. Names below them are theirs, too. When "
               "left out, the local domains ([relay] domains) if they are no more than 500." },
-    { .section = "lookalike", .key = "allow", .type = OPTION_DOMAINS, .offset = AT(allow),
-      .help = "Domains that resemble a protected one and are welcome: partners, and your own in other countries. "
-              "*.example.net stands for the names below example.net." },
+    { .section = "lookalike", .key = "allow", .type = OPTION_DOMAINS, .offset = AT(allow), .max = 2000,
+      .help = "Domains that resemble a protected one and are welcome, with those below them: partners, and your own in other "
+              "countries." },
     { .section = "lookalike", .key = "words", .type = OPTION_WORDS, .offset = AT(words), .max = 200,
       .preset = "account accounts alert alerts auth bank billing care cloud corp customer group help helpdesk hr id info "
                 "invoice login mail my office online pay payment payments payroll portal secure security service services "
@@ -165,8 +176,10 @@ const struct check check_lookalike = {
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
-    .help = "Domains that look like yours. Compared are the domains of MAIL FROM, From and Reply-To: letters that look alike "
-            "in any script, one typing error, added words, another top-level domain, or your name in front of theirs. The "
-            "reason names the domain that is resembled.",
+    .help =
+        "Domains that look like yours. Compared are the domains of MAIL FROM, From and Reply-To: letters that look "
+        "alike "
+        "in any script, one typing error, added words, another top-level domain, or your name in front of theirs. The "
+        "reason names the domain that is resembled.",
     .rule = offsetof(struct policy, lookalike.rule),
 };

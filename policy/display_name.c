@@ -104,8 +104,8 @@ static uint32_t windows1251(uint32_t octet)
 /* RFC 1489: Cyrillic letters in the places of the Latin ones they sound like. */
 static uint32_t koi8r(uint32_t octet)
 {
-    static const unsigned char order[32] = { 30, 0,  1,  22, 4,  5,  20, 3,  21, 8,  9,  10, 11, 12, 13, 14,
-                                             15, 31, 16, 17, 18, 19, 6,  2,  28, 27, 7,  24, 29, 25, 23, 26 };
+    static const unsigned char order[32] = { 30, 0,  1,  22, 4,  5,  20, 3, 21, 8,  9, 10, 11, 12, 13, 14,
+                                             15, 31, 16, 17, 18, 19, 6,  2, 28, 27, 7, 24, 29, 25, 23, 26 };
 
     if (octet == 0xA3 || octet == 0xB3)
         return octet == 0xA3 ? 0x451 : 0x401;
@@ -120,7 +120,7 @@ static const struct charset {
 } charsets[] = {
     { STR_INIT("utf-8"), NULL },
     { STR_INIT("utf8"), NULL },
-    { STR_INIT("us-ascii"), NULL }, /* some say so of UTF-8 */
+    { STR_INIT("us-ascii"), NULL },          /* some say so of UTF-8 */
     { STR_INIT("iso-8859-1"), windows1252 }, /* as browsers and mail programs read it */
     { STR_INIT("latin1"), windows1252 },
     { STR_INIT("windows-1252"), windows1252 },
@@ -270,11 +270,11 @@ struct str display_name_read(struct str raw, char room[DISPLAY_NAME_MAX])
         }
         raw = str_skip(raw, 1);
         if (c == '\\' && raw.n > 0) { /* a quoted pair */
-            c = raw.p[0];
+            put_octet(&out, (unsigned char)raw.p[0]);
             raw = str_skip(raw, 1);
-        }
-        if (c != '"')
+        } else if (c != '"') {
             put_octet(&out, (unsigned char)c);
+        }
     }
     return str_from(room, out.n);
 }

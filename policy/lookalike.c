@@ -156,8 +156,7 @@ static bool is_one_edit(struct run a, struct run b)
 /* By the characters, and by their skeletons: an m left out is one edit, and two letters of the skeleton. */
 static bool is_typing(const struct lookalike_name *theirs, const struct lookalike_name *ours)
 {
-    return is_one_edit(run_from(theirs->character, theirs->characters),
-                       run_from(ours->character, ours->characters)) ||
+    return is_one_edit(run_from(theirs->character, theirs->characters), run_from(ours->character, ours->characters)) ||
            is_one_edit(main_of(theirs), main_of(ours));
 }
 

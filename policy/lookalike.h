@@ -38,22 +38,23 @@ enum {
 };
 
 struct lookalike_name {
-    struct str text;                         /* canonical */
-    struct str main, ending;                 /* within the text; the ending may be empty ("localhost") */
-    uint32_t letter[LOOKALIKE_LETTERS_MAX];  /* skeletons of all labels, with the dots between them */
+    struct str text;                        /* canonical */
+    struct str main, ending;                /* within the text; the ending may be empty ("localhost") */
+    uint32_t letter[LOOKALIKE_LETTERS_MAX]; /* skeletons of all labels, with the dots between them */
     size_t letters;
-    size_t main_at, main_letters;            /* of the main label within them */
-    uint32_t character[PUNYCODE_MAX];        /* the main label itself */
+    size_t main_at, main_letters;     /* of the main label within them */
+    uint32_t character[PUNYCODE_MAX]; /* the main label itself */
     size_t characters;
 };
 
 struct lookalike_terms {
-    struct str_list words;  /* that attackers add, in lower case ASCII */
-    uint64_t min_length;    /* characters of a main label of ours, below which only LETTERS, PREFIX, and WORDS of the list */
+    struct str_list words; /* that attackers add, in lower case ASCII */
+    uint64_t
+        min_length; /* characters of a main label of ours, below which only LETTERS, PREFIX, and WORDS of the list */
 };
 
-/* `name` must be canonical (path.h) and outlive *out. */
-void lookalike_read(struct str name, struct lookalike_name *out);
+/* `text` must be canonical (path.h) and outlive *out. */
+void lookalike_read(struct str text, struct lookalike_name *out);
 
 /* How `theirs` resembles `ours`. */
 enum resemblance lookalike_compare(const struct lookalike_name *theirs, const struct lookalike_name *ours,

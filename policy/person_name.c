@@ -21,9 +21,9 @@ static bool is_between(uint32_t c)
 {
     if (c < 0x80)
         return !ascii_is_letter((char)c) && !ascii_is_digit((char)c);
-    return (c <= 0xBF && c != 0xAA && c != 0xB5 && c != 0xBA) || c == 0xD7 || c == 0xF7 || (c >= 0x2000 && c <= 0x200A) ||
-           (c >= 0x2010 && c <= 0x2029) || (c >= 0x202F && c <= 0x205F) || (c >= 0x3000 && c <= 0x3004) ||
-           (c >= 0x3008 && c <= 0x3020) || c == 0x30FB;
+    return (c <= 0xBF && c != 0xAA && c != 0xB5 && c != 0xBA) || c == 0xD7 || c == 0xF7 ||
+           (c >= 0x2000 && c <= 0x200A) || (c >= 0x2010 && c <= 0x2029) || (c >= 0x202F && c <= 0x205F) ||
+           (c >= 0x3000 && c <= 0x3004) || (c >= 0x3008 && c <= 0x3020) || c == 0x30FB;
 }
 
 static size_t last_end(const struct person_name *name)
