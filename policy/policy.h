@@ -113,6 +113,33 @@ struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
 
+/* What lists are asked about; bits of list_policy.of. */
+enum list_of { LIST_CLIENT, LIST_HELO, LIST_MAIL_FROM, LIST_FROM, LIST_IDENTITIES };
+enum list_kind { LIST_BLOCK, LIST_WELCOME };
+enum { LISTS_MAX = 32 };
+
+/* [list NAME] */
+struct list_policy {
+    struct str name; /* what clients and the log are told: a zone may hold a key */
+    struct str zone; /* canonical */
+    unsigned of;     /* 1u << LIST_CLIENT ... */
+    struct list_codes codes;
+    int kind; /* enum list_kind */
+    uint64_t points;
+    uint64_t parents; /* names above a domain that are asked about, too */
+    bool ipv4, ipv6;
+    uint64_t timeout; /* ms that a session waits for it */
+    int temperror;    /* enum on_temperror */
+    bool self_test;
+    struct str reply; /* more for the client, such as a URL */
+};
+
+struct lists_policy {
+    struct rule rule;
+    uint64_t threshold; /* points from which a client is refused */
+    bool early;         /* before the greeting */
+};
+
 struct policy {
     struct str hostname;    /* of the gateway: %{r} of SPF macros, "receiver" */
     struct str authserv_id; /* RFC 8601 2.5 */
@@ -124,6 +151,8 @@ struct policy {
     struct dmarc_policy dmarc;
     struct section_list exceptions; /* struct exception */
     struct score_policy score;
+    struct lists_policy lists;
+    struct section_list list; /* struct list_policy */
 };
 
 /* Points of one check. */
@@ -331,6 +360,7 @@ extern const struct check check_dkim;      /* finds out */
 extern const struct check check_arc;       /* finds out */
 extern const struct check check_dmarc;     /* finds out, and judges */
 extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
+extern const struct check check_lists;     /* block lists and welcome lists of the DNS */
 extern const struct check check_score;     /* adds up what others found */
 extern const struct check check_except;    /* the exceptions to all that have a rule */
 

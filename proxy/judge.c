@@ -150,7 +150,7 @@ static void ask(struct judge *j, struct question q)
 {
     if (answer_known(j, q))
         return;
-    if (q.kind == ASK_PAST)
+    if (q.kind == ASK_PAST || q.kind == ASK_LIST)
         facts_answer(&j->facts, q, FACT_NODATA, NULL, 0);
     else
         facts_ask(&j->facts, q);

@@ -385,7 +385,8 @@ static int prepare(struct supervisor *s)
     s->workers = (unsigned)s->setup.config->workers;
     s->counts = counts_new(s->setup.config->limits.sessions);
     s->past = past_new();
-    if (s->counts == NULL || s->past == NULL || !open_log(s, s->setup.config)) {
+    s->lists = list_states_new();
+    if (s->counts == NULL || s->past == NULL || s->lists == NULL || !open_log(s, s->setup.config)) {
         fprintf(stderr, "postern: cannot start: %s\n", strerror(errno));
         return EX_OSERR;
     }
@@ -410,6 +411,7 @@ static void finish(struct supervisor *s)
     ports_close(&s->ports, NULL);
     counts_free(s->counts);
     past_free(s->past);
+    list_states_free(s->lists);
     if (s->empty_root >= 0)
         close(s->empty_root);
     if (s->record_fd >= 0)

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "counts.h"
+#include "list_states.h"
 #include "log.h"
 #include "notify.h"
 #include "past.h"
@@ -33,6 +34,7 @@ struct supervisor {
     unsigned counted_as[CONFIG_LISTENERS_MAX];
     struct counts *counts;
     struct past *past;
+    struct list_states *lists;
     struct ports ports;
     struct ports gone; /* ports the last reload dropped, until its workers have taken over */
     int empty_root;

@@ -20,6 +20,7 @@
 
 #include "backend.h"
 #include "config.h"
+#include "list_states.h"
 #include "log.h"
 #include "past.h"
 #include "record.h"
@@ -40,6 +41,7 @@ struct session_env {
     int64_t unix_ms;                        /* wall clock */
     char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
     struct past *past;                      /* shared by all workers */
+    struct list_states *lists;              /* the same */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 

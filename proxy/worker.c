@@ -159,7 +159,7 @@ static void be_deaf(struct worker *w)
 void worker_check_end(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,      &w->next_list_test };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -271,6 +271,7 @@ static bool open_env(struct worker *w)
         return false;
     env->servers = &w->servers;
     env->past = w->start->past;
+    env->lists = w->start->lists;
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
@@ -308,7 +309,7 @@ static bool listen_to_signals(struct worker *w)
 static bool open_loop(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,      &w->next_list_test };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;
@@ -327,6 +328,7 @@ static void serve(struct worker *w)
 {
     worker_clock(w);
     lookups_open(w);
+    lists_open(w);
     uv_timer_start(&w->open_doors, on_open_doors, OPEN_AT_LATEST_MS, 0);
     probes_look(w);
     if (w->probes_out == 0)

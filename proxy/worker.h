@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "counts.h"
+#include "list_states.h"
 #include "past.h"
 #include "tls.h"
 
@@ -30,6 +31,7 @@ struct worker_start {
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;
     struct past *past;
+    struct list_states *lists;
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;

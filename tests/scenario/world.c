@@ -591,6 +591,7 @@ void world_free(struct world *w)
     if (w->env->log != NULL)
         log_free(w->env->log);
     past_free(w->env->past);
+    list_states_free(w->env->lists);
     free(w->env);
     bytes_free(&w->setting.ini);
     bytes_free(&w->setting.offers);
@@ -635,13 +636,14 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->log = log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_INFO, -1);
     w->env->servers = &w->servers;
     w->env->past = past_new();
+    w->env->lists = list_states_new();
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);
     pool_init(&w->env->control, 1 << 20);
     w->env->now = 1000000;
     w->env->unix_ms = INT64_C(1795348800000); /* 2026-11-22 12:00:00 UTC */
     log_set_time(w->env->log, w->env->unix_ms);
-    if (w->env->log == NULL || w->env->past == NULL || !servers_init(&w->servers, w->config))
+    if (w->env->log == NULL || w->env->past == NULL || w->env->lists == NULL || !servers_init(&w->servers, w->config))
         abort();
     teach_servers(w);
     oracle_init(&w->oracle, &w->rules);
