@@ -71,6 +71,13 @@ static void find_subjects(struct asking *a, struct rooms *rooms)
 
 /* ---- one list ---- */
 
+static bool is_asked(const struct asking *a, const struct list_policy *list, enum list_of of)
+{
+    bool is_v4 = address_is_v4(&a->pass->envelope->client.address);
+
+    return (list->of & 1u << of) && a->subject[of].n > 0 && (of != LIST_CLIENT || (is_v4 ? list->ipv4 : list->ipv6));
+}
+
 static void hear(struct asking *a, struct heard *h, enum list_of of, struct str subject, struct str name)
 {
     const struct fact *fact = name.n > 0 ? pass_ask(a->pass, ASK_A, name) : NULL;
@@ -100,9 +107,8 @@ static void hear_client(struct asking *a, struct heard *h)
     const struct address *client = &a->pass->envelope->client.address;
     char room[LIST_NAME_MAX + 1];
 
-    if (address_is_v4(client) ? h->list->ipv4 : h->list->ipv6)
-        hear(a, h, LIST_CLIENT, a->subject[LIST_CLIENT],
-             str_from(room, list_address_name(client, false, h->list->zone, room)));
+    hear(a, h, LIST_CLIENT, a->subject[LIST_CLIENT],
+         str_from(room, list_address_name(client, false, h->list->zone, room)));
 }
 
 /* The name itself, and so many above it; those of one label belong to nobody. */
@@ -120,7 +126,7 @@ static void hear_domain(struct asking *a, struct heard *h, enum list_of of)
 static void hear_list(struct asking *a, struct heard *h)
 {
     for (enum list_of of = LIST_CLIENT; of < LIST_IDENTITIES; of++) {
-        if (!(h->list->of & 1u << of) || a->subject[of].n == 0)
+        if (!is_asked(a, h->list, of))
             continue;
         if (of == LIST_CLIENT)
             hear_client(a, h);
@@ -144,9 +150,9 @@ static void find_trouble(struct asking *a, const struct heard *h)
         pass_effect(a->pass, ASK_LIST, key, LIST_ALARMED);
     }
     if (h->other.n > 0)
-        pass_find(a->pass, &check_lists, "other-code",
-                  arena_printf(arena, "%.*s answered %.*s, which is not among its codes", STR_ARG(name),
-                               STR_ARG(h->other)));
+        pass_find(
+            a->pass, &check_lists, "other-code",
+            arena_printf(arena, "%.*s answered %.*s, which is not among its codes", STR_ARG(name), STR_ARG(h->other)));
     if (h->is_silent) {
         pass_find(a->pass, &check_lists, "no-answer", arena_printf(arena, "no answer from %.*s", STR_ARG(name)));
         pass_effect(a->pass, ASK_LIST, name, LIST_SILENT);
@@ -234,9 +240,10 @@ static void ask_lists(struct asking *a)
 
 static struct str reply_text(struct asking *a)
 {
-    static const char *const words[LIST_IDENTITIES] = {
-        [LIST_CLIENT] = "Client", [LIST_HELO] = "HELO name", [LIST_MAIL_FROM] = "Sender domain", [LIST_FROM] = "Author domain"
-    };
+    static const char *const words[LIST_IDENTITIES] = { [LIST_CLIENT] = "Client",
+                                                        [LIST_HELO] = "HELO name",
+                                                        [LIST_MAIL_FROM] = "Sender domain",
+                                                        [LIST_FROM] = "Author domain" };
     const struct heard *h = &a->worst;
     struct str more = h->list->reply;
     struct str text = arena_printf(a->pass->arena, "%s %.*s is listed by %.*s%s%.*s", words[h->of], STR_ARG(h->subject),
@@ -321,7 +328,7 @@ static bool has_work(const struct asking *a)
 
     for (size_t i = 0; i < lists->n; i++)
         for (enum list_of of = LIST_CLIENT; of < LIST_IDENTITIES; of++)
-            if ((((const struct list_policy *)lists->item)[i].of & 1u << of) && a->subject[of].n > 0)
+            if (is_asked(a, (const struct list_policy *)lists->item + i, of))
                 return true;
     return false;
 }

@@ -212,8 +212,8 @@ static const struct list_test_row {
     bool is_listed;
     const char *subject;
 } tests[LIST_TESTS] = {
-    { TEST_IPV4, true, "127.0.0.2" },       { TEST_IPV4, false, "127.0.0.1" }, { TEST_IPV6, true, "::ffff:7f00:2" },
-    { TEST_IPV6, false, "::ffff:7f00:1" },  { TEST_DOMAIN, true, "test" },     { TEST_DOMAIN, false, "invalid" },
+    { TEST_IPV4, true, "127.0.0.2" },      { TEST_IPV4, false, "127.0.0.1" }, { TEST_IPV6, true, "::ffff:7f00:2" },
+    { TEST_IPV6, false, "::ffff:7f00:1" }, { TEST_DOMAIN, true, "test" },     { TEST_DOMAIN, false, "invalid" },
 };
 
 static bool is_tested(const struct list_policy *list, enum test_kind kind)

@@ -619,7 +619,7 @@ static const struct value_type {
     [OPTION_WORDS] = { read_words, print_words, sizeof(struct str_list), true, true, "words" },
     [OPTION_SET] = { read_set, print_set, sizeof(unsigned), true, false, NULL },
     [OPTION_LIST_CODES] = { read_list_codes, print_list_codes, sizeof(struct list_codes), true, false,
-                            "addresses below 127 that a list answers with, such as 127.0.0.2 or 127.0.0.4-11:3" },
+                            "return codes such as 127.0.0.2 or 127.0.0.4-11:3, never 127.0.0.1 or 127.255.255.0-255" },
 };
 
 bool config_value_is_list(enum option_type type)

@@ -184,7 +184,8 @@ enum list_change list_test_end(struct list_states *states, const struct list_pol
 
 /* ---- the log ---- */
 
-bool list_may_be_told(struct list_states *states, const struct list_policy *list, enum list_trouble trouble, uint64_t now)
+bool list_may_be_told(struct list_states *states, const struct list_policy *list, enum list_trouble trouble,
+                      uint64_t now)
 {
     struct entry *e = claim(states, id_of(list));
     uint64_t tell_at = atomic_load(&e->tell_at[trouble]);

@@ -48,7 +48,8 @@ bool list_test_take(struct list_states *, const struct list_policy *, uint64_t n
 /* The answer to question `i`; true when that was the last open one. */
 bool list_test_answer(struct list_test *, unsigned i, enum fact_state, const struct str *value, size_t n);
 /* Ends a test without open questions. */
-enum list_change list_test_end(struct list_states *, const struct list_policy *, const struct list_test *, uint64_t now);
+enum list_change list_test_end(struct list_states *, const struct list_policy *, const struct list_test *,
+                               uint64_t now);
 
 /* ---- the log ---- */
 

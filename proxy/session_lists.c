@@ -63,8 +63,9 @@ void lists_expire(struct session *s, struct facts *facts, uint64_t waited)
 
 static void tell(struct session *s, const struct list_policy *list, enum list_trouble trouble, struct str answer)
 {
-    static const char *const why[] = { [LIST_ALARMED] = "its answer is no listing",
-                                       [LIST_SILENT] = "no answer, which is no listing" };
+    static const char *const why[] = {
+        [LIST_ALARMED] = "its answer is no listing", [LIST_SILENT] = "no answer, which is no listing"
+    };
     struct log *log = s->env->log;
 
     if (!list_may_be_told(s->env->lists, list, trouble, s->env->now))

@@ -159,7 +159,7 @@ static void be_deaf(struct worker *w)
 void worker_check_end(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,      &w->next_list_test };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_list_test };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -309,7 +309,7 @@ static bool listen_to_signals(struct worker *w)
 static bool open_loop(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,      &w->next_list_test };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_list_test };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;
