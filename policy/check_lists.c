@@ -75,7 +75,8 @@ static bool is_asked(const struct asking *a, const struct list_policy *list, enu
 {
     bool is_v4 = address_is_v4(&a->pass->envelope->client.address);
 
-    return (list->of & 1u << of) && a->subject[of].n > 0 && (of != LIST_CLIENT || (is_v4 ? list->ipv4 : list->ipv6));
+    return (list->of & 1u << of) && a->subject[of].n > 0 &&
+           (of != LIST_CLIENT || (list->addresses & 1u << (is_v4 ? LIST_IPV4 : LIST_IPV6)));
 }
 
 static void hear(struct asking *a, struct heard *h, enum list_of of, struct str subject, struct str name)
@@ -366,6 +367,7 @@ static void run(struct pass *pass)
 #define LIST(field) offsetof(struct list_policy, field)
 
 static const char *const identities[] = { "client", "helo", "mail_from", "from", NULL };
+static const char *const families[] = { "ipv4", "ipv6", NULL };
 static const char *const kinds[] = { "block", "welcome", NULL };
 static const char *const temperrors[] = { "tempfail", "accept", NULL };
 
@@ -399,10 +401,8 @@ static const struct option rows[] = {
       .unit = "points", .help = "What a listing weighs. A list counts once, with the most it has said." },
     { .section = "list", .key = "parents", .type = OPTION_NUMBER, .offset = LIST(parents), .preset = "1", .max = 4, .unit = "names",
       .help = "How many names above a domain are asked about, too: with 1, example.org for mail.example.org." },
-    { .section = "list", .key = "ipv4", .type = OPTION_BOOL, .offset = LIST(ipv4), .preset = "yes",
-      .help = "It is asked about IPv4 clients." },
-    { .section = "list", .key = "ipv6", .type = OPTION_BOOL, .offset = LIST(ipv6), .preset = "no",
-      .help = "It is asked about IPv6 clients. Not every list has any." },
+    { .section = "list", .key = "addresses", .type = OPTION_SET, .offset = LIST(addresses), .preset = "ipv4", .choices = families,
+      .help = "The clients it is asked about, when it is about clients: not every list has any for ipv6." },
     { .section = "list", .key = "timeout", .type = OPTION_SECONDS, .offset = LIST(timeout), .preset = "3s", .min = 100, .max = 30000,
       .help = "The longest that a session waits for its answers. [timeouts] verdict ends it in any case." },
     { .section = "list", .key = "temperror", .type = OPTION_CHOICE, .offset = LIST(temperror), .preset = "accept",

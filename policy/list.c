@@ -221,8 +221,8 @@ static bool is_tested(const struct list_policy *list, enum test_kind kind)
     bool is_of_client = (list->of & 1u << LIST_CLIENT) != 0;
 
     switch (kind) {
-    case TEST_IPV4: return is_of_client && list->ipv4;
-    case TEST_IPV6: return is_of_client && list->ipv6;
+    case TEST_IPV4: return is_of_client && (list->addresses & 1u << LIST_IPV4);
+    case TEST_IPV6: return is_of_client && (list->addresses & 1u << LIST_IPV6);
     case TEST_DOMAIN: break;
     }
     return (list->of & ~(1u << LIST_CLIENT)) != 0;

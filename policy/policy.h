@@ -115,6 +115,7 @@ struct score_policy {
 
 /* What lists are asked about; bits of list_policy.of. */
 enum list_of { LIST_CLIENT, LIST_HELO, LIST_MAIL_FROM, LIST_FROM, LIST_IDENTITIES };
+enum list_addresses { LIST_IPV4, LIST_IPV6 };
 enum list_kind { LIST_BLOCK, LIST_WELCOME };
 enum { LISTS_MAX = 32 };
 
@@ -126,10 +127,10 @@ struct list_policy {
     struct list_codes codes;
     int kind; /* enum list_kind */
     uint64_t points;
-    uint64_t parents; /* names above a domain that are asked about, too */
-    bool ipv4, ipv6;
-    uint64_t timeout; /* ms that a session waits for it */
-    int temperror;    /* enum on_temperror */
+    uint64_t parents;   /* names above a domain that are asked about, too */
+    unsigned addresses; /* 1u << LIST_IPV4, LIST_IPV6: of clients */
+    uint64_t timeout;   /* ms that a session waits for it */
+    int temperror;      /* enum on_temperror */
     bool self_test;
     struct str reply; /* more for the client, such as a URL */
 };

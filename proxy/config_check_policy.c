@@ -103,12 +103,8 @@ static void check_list(struct config_reading *r, struct list_policy *list)
 {
     struct config_instance *instance = config_instance_at(r, list);
 
-    if (instance->errors_n > 0)
-        return;
-    settle_zone(r, instance, list);
-    if (list->of == 1u << LIST_CLIENT && !list->ipv4 && !list->ipv6)
-        config_complain(r, config_line_of(instance, "ipv4"), instance, "ipv4",
-                        "no, and ipv6 = no: it would never be asked");
+    if (instance->errors_n == 0)
+        settle_zone(r, instance, list);
 }
 
 void config_check_policy(struct config_reading *r)

@@ -525,7 +525,7 @@ static const struct error_row {
     { "[list a.example]\ncodes = 127.0.0.2\nof = client rcpt\n",
       "f:14: [list a.example] of: \"rcpt\": expected client, helo, mail_from or from\n" },
     { "[list a.example]\ncodes = 127.0.0.2\nof =\n", "f:14: [list a.example] of: \"\": expected client, helo, mail_from or from\n" },
-    { "[list a.example]\ncodes = 127.0.0.2\nipv4 = no\n", "f:14: [list a.example] ipv4: no, and ipv6 = no: it would never be asked\n" },
+    { "[list a.example]\ncodes = 127.0.0.2\naddresses = ipv5\n", "f:14: [list a.example] addresses: \"ipv5\": expected ipv4 or ipv6\n" },
     { "[list a.example]\ncodes = 127.0.0.2\ntimeout = 99ms\n",
       "f:14: [list a.example] timeout: \"99ms\": expected a time from 100ms to 30s (ms, s, m, h, d)\n" },
     { "[list a.example]\ncodes = 127.0.0.2\npoints = 101\n",

@@ -16,8 +16,7 @@ static struct list_policy list_of(const char *zone, unsigned of, bool ipv6)
                                  .zone = str_of(zone),
                                  .of = of,
                                  .codes = { &code, 1 },
-                                 .ipv4 = true,
-                                 .ipv6 = ipv6,
+                                 .addresses = 1u << LIST_IPV4 | (unsigned)ipv6 << LIST_IPV6,
                                  .self_test = true };
 }
 
