@@ -343,13 +343,20 @@ static bool is_judged(const struct pass *pass)
     return pass->stage >= AT_RCPT;
 }
 
+/* What the header was given points for is among those of the stages before when the message ends. */
+static bool is_on(const struct pass *pass)
+{
+    int mode = pass->policy->lists.rule.mode;
+
+    return mode != RULE_OFF && pass->policy->list.n > 0 && !(mode == RULE_SCORE && pass->stage == AT_END);
+}
+
 static void run(struct pass *pass)
 {
     struct asking a = { .pass = pass };
     struct rooms rooms;
 
-    if (pass->policy->lists.rule.mode == RULE_OFF || pass->policy->list.n == 0 ||
-        policy_is_exempt(pass->policy, pass->envelope))
+    if (!is_on(pass) || policy_is_exempt(pass->policy, pass->envelope))
         return;
     find_subjects(&a, &rooms);
     if (!has_work(&a))
@@ -426,7 +433,7 @@ static const struct repeated lists[] = {
 
 const struct check check_lists = {
     .name = "lists",
-    .stages = 1u << AT_CONNECT | 1u << AT_HELO | 1u << AT_MAIL | 1u << AT_RCPT | 1u << AT_HEADERS,
+    .stages = 1u << AT_CONNECT | 1u << AT_HELO | 1u << AT_MAIL | 1u << AT_RCPT | 1u << AT_HEADERS | 1u << AT_END,
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
