@@ -339,6 +339,25 @@ bool network_parse(struct str s, struct network *out)
     return host_bits_are_zero(out);
 }
 
+size_t address_print_network(const struct address *address, unsigned v4_bits, unsigned v6_bits,
+                             char out[NETWORK_TEXT_MAX])
+{
+    bool is_v4 = address_is_v4(address);
+    unsigned bits = is_v4 ? v4_bits : v6_bits, skipped = is_v4 ? V4_BITS : 0;
+    struct address network = *address;
+    char *end;
+
+    for (unsigned i = 0; i < sizeof network.byte; i++)
+        network.byte[i] &= mask_at((uint8_t)(bits + skipped), i);
+    end = out + address_print(&network, out);
+    if (bits + skipped < 8 * sizeof network.byte) {
+        *end++ = '/';
+        end = put_number(end, bits, 10);
+    }
+    *end = '\0';
+    return (size_t)(end - out);
+}
+
 /* "::/0" means every IPv6 address to whoever writes it, and ip6: never matches an IPv4 client (RFC 7208 5.6);
  * that our IPv4 addresses live inside ::/0 is our own affair.
  */

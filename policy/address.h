@@ -25,6 +25,7 @@ struct network {
 
 enum {
     ADDRESS_TEXT_MAX = 46,     /* longest text with its NUL */
+    NETWORK_TEXT_MAX = 46 + 4, /* "address/128" with its NUL */
     ENDPOINT_TEXT_MAX = 46 + 8 /* "[address]:port" with its NUL */
 };
 
@@ -39,6 +40,11 @@ bool address_parse(struct str, struct address *out);
 
 /* RFC 5952 text (dotted quad for IPv4). Returns the length; `out` is NUL-terminated. */
 size_t address_print(const struct address *, char out[ADDRESS_TEXT_MAX]);
+
+/* The network an address is in: "192.0.2.0/24", "2001:db8::/64"; without the slash when it is the whole address. `v4_bits` at
+ * most 32, `v6_bits` at most 128. Returns the length; `out` is NUL-terminated.
+ */
+size_t address_print_network(const struct address *, unsigned v4_bits, unsigned v6_bits, char out[NETWORK_TEXT_MAX]);
 
 /* "192.0.2.1:25" or "[2001:db8::1]:25"; without a port `default_port` is used (0: a port is required). IPv6
  * stands in brackets, with or without a port; IPv4 never does. Port 0 is read as written: a listener may want

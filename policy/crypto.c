@@ -38,6 +38,21 @@ void sha256_end(struct sha256 *sha, uint8_t digest[SHA256_SIZE])
     crypto_hash_sha256_final(sha256_state(sha), digest);
 }
 
+/* ---- SipHash ---- */
+
+_Static_assert(crypto_shorthash_KEYBYTES == KEYED_HASH_KEY && crypto_shorthash_BYTES == sizeof(uint64_t),
+               "SipHash-2-4");
+
+uint64_t keyed_hash(const uint8_t key[KEYED_HASH_KEY], struct str octets)
+{
+    uint64_t hash;
+    unsigned char out[sizeof hash];
+
+    crypto_shorthash(out, (const unsigned char *)octets.p, octets.n, key);
+    memcpy(&hash, out, sizeof hash);
+    return hash;
+}
+
 /* ---- DER (X.690), as much as a public key needs ---- */
 
 enum { DER_INTEGER = 0x02, DER_BIT_STRING = 0x03, DER_NULL = 0x05, DER_OID = 0x06, DER_SEQUENCE = 0x30 };

@@ -25,6 +25,11 @@ void sha256_begin(struct sha256 *);
 void sha256_add(struct sha256 *, struct str octets);
 void sha256_end(struct sha256 *, uint8_t digest[SHA256_SIZE]);
 
+enum { KEYED_HASH_KEY = 16 /* octets */ };
+
+/* SipHash-2-4: for tables whose keys strangers choose. Without the key nobody can choose which ones collide. */
+uint64_t keyed_hash(const uint8_t key[KEYED_HASH_KEY], struct str octets);
+
 /* Reads an RSA public key: SubjectPublicKeyInfo (RFC 6376 3.6.1 as everybody publishes it), or RSAPublicKey alone
  * (as its text has it). Nothing may follow it. False when it is neither. Sizes are judged by the caller before any
  * mathematics (ATTACKS H04): `bits` of the modulus; `exponent` 0 when it does not fit 32 bits.

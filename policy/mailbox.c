@@ -443,8 +443,37 @@ bool mailbox_next(struct mailbox_list *list, struct mailbox *mailbox)
     if (list->error != MAILBOX_OK)
         return false;
     if (list->is_named)
-        return take_angle(list, mailbox);
-    while (member == MEMBER_GROUP && find_member(list))
+        member = take_angle(list, mailbox) ? MEMBER_MAILBOX : MEMBER_BAD;
+    while (member == MEMBER_GROUP && find_member(list)) {
+        list->start = list->rest.p;
         member = take_member(list, mailbox);
-    return member == MEMBER_MAILBOX;
+    }
+    if (member != MEMBER_MAILBOX)
+        return false;
+    mailbox->text = str_from(list->start, (size_t)(list->rest.p - list->start));
+    return true;
+}
+
+/* ---- display names ---- */
+
+static bool is_beside(char c, char bracket)
+{
+    return c == bracket || ascii_is_blank(c) || c == '\r' || c == '\n';
+}
+
+struct str mailbox_name(const struct mailbox *mailbox)
+{
+    struct str text = mailbox->text, before = text;
+
+    if (mailbox->domain.n == 0)
+        return text;
+    before.n = (size_t)(mailbox->local.p - text.p);
+    while (before.n > 0 && is_beside(before.p[before.n - 1], '<'))
+        before.n--;
+    if (before.n > 0)
+        return before;
+    text = str_skip(text, (size_t)(mailbox->domain.p + mailbox->domain.n - text.p));
+    while (text.n > 0 && is_beside(text.p[0], '>'))
+        text = str_skip(text, 1);
+    return text;
 }

@@ -45,10 +45,12 @@ enum mailbox_error {
 struct mailbox {
     struct str local;  /* as written, quotes included; empty for <> and for a display name alone */
     struct str domain; /* as written; "[...]" for a literal; empty when there is none */
+    struct str text;   /* all of it, display name and comments included */
 };
 
 struct mailbox_list {
     struct str rest;
+    const char *start; /* of the member being read */
     size_t tokens;
     bool is_in_group;
     bool has_fold;           /* within a comment or quoted string */
@@ -64,6 +66,11 @@ void mailbox_list_init(struct mailbox_list *, struct str value);
  * "a@b <a@b>", which is common and wrong, comes as two mailboxes: where their domains are one, it has one reading.
  */
 bool mailbox_next(struct mailbox_list *, struct mailbox *);
+
+/* The display name as written: what stands before the address, or, where nothing does, the comment behind it ("a@b (Name)"), as
+ * mail programs show it. With quotes, folds and encoded words: display_name.h reads those.
+ */
+struct str mailbox_name(const struct mailbox *);
 
 const char *mailbox_error_name(enum mailbox_error); /* for people: "a comment with an address in it" */
 

@@ -109,6 +109,44 @@ struct exception {
     struct domain_set recipients; /* of RCPT; known AT_RCPT, and later when it holds for all of them */
 };
 
+/* Domains that look like ours. */
+struct lookalike_policy {
+    struct rule rule;
+    struct domain_set protected, allow;
+    struct str_list words; /* that attackers add to a name */
+    uint64_t min_length;   /* characters */
+};
+
+/* [person NAME]: somebody whose name others write under. */
+struct person {
+    struct str name;           /* of the section */
+    struct str_list spelled;   /* the words of the display name, in UTF-8 */
+    struct str_list also;      /* another spelling of it */
+    struct str_list addresses; /* "erika@example.net" or "example.net", besides the local domains */
+};
+
+struct impersonation_policy {
+    struct rule rule;
+    struct section_list persons; /* struct person */
+};
+
+/* Parts of messages. Modes are enum rule_mode. */
+struct attachment_policy {
+    struct rule rule; /* for listed extensions and types */
+    struct str_list extensions, types;
+    int content, archived, encrypted, double_names, limits, malformed;
+    uint64_t depth, parts;
+};
+
+/* Who does not wait to be greeted, or for answers. */
+struct door_policy {
+    struct rule rule;             /* early talkers */
+    uint64_t pause;               /* ms, in front of the greeting's last line */
+    struct network_list networks; /* known to be good */
+    struct str_list listeners;    /* that have the pause; empty: those in clear without AUTH */
+    struct rule pipelining;
+};
+
 struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
@@ -141,6 +179,27 @@ struct lists_policy {
     bool early;         /* before the greeting */
 };
 
+/* [standing]; times in ms */
+struct standing_policy {
+    struct rule rule;
+    uint64_t credit, good_from, bad_from;
+    uint64_t half_life;
+    uint64_t memory;
+    struct str checkpoint; /* a file; empty: none */
+};
+
+struct greylist_policy {
+    struct rule rule;
+    uint64_t delay, window, lifetime;
+    uint64_t memory;
+};
+
+struct recipients_policy {
+    struct rule rule;
+    uint64_t positive_ttl, negative_ttl;
+    uint64_t memory;
+};
+
 struct policy {
     struct str hostname;    /* of the gateway: %{r} of SPF macros, "receiver" */
     struct str authserv_id; /* RFC 8601 2.5 */
@@ -151,9 +210,16 @@ struct policy {
     struct arc_policy arc;
     struct dmarc_policy dmarc;
     struct section_list exceptions; /* struct exception */
+    struct standing_policy standing;
+    struct greylist_policy greylist;
+    struct recipients_policy recipients;
+    struct lookalike_policy lookalike;
+    struct impersonation_policy impersonation;
+    struct door_policy door;
     struct score_policy score;
     struct lists_policy lists;
     struct section_list list; /* struct list_policy */
+    struct attachment_policy attachment;
 };
 
 /* Points of one check. */
@@ -170,6 +236,18 @@ struct score_list {
     size_t n;
 };
 
+/* What the mail server said about a recipient the last time (proxy/recipients.h). */
+enum recipient_memory { RECIPIENT_NOT_KNOWN, RECIPIENT_ACCEPTED_THERE, RECIPIENT_UNKNOWN_THERE };
+
+struct known_recipient {
+    enum recipient_memory memory;
+    int code;             /* of RECIPIENT_UNKNOWN_THERE: 550 */
+    const char *enhanced; /* "5.1.1" */
+};
+
+/* Units of an effect ASK_SEEN: the sender came for the first time, or was let in. */
+enum { GREYLIST_CAME, GREYLIST_PASSED };
+
 /* What the session knows at this stage. Fields of later stages are zero. */
 struct envelope {
     struct endpoint client;
@@ -178,13 +256,19 @@ struct envelope {
     bool is_tls;
     bool is_authenticated; /* the back end said 235 in this session */
     bool is_smtputf8;
-    const struct path *mail_from;    /* NULL before MAIL */
-    const struct path *rcpt;         /* the recipient judged AT_RCPT, else NULL */
-    size_t rcpt_accepted;            /* recipients accepted so far in this transaction */
-    bool only_postmaster;            /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
-    uint64_t declared_size;          /* SIZE=, 0 when absent */
-    int64_t now;                     /* seconds since the epoch */
-    struct str listener;             /* its name in the ini */
+    const struct path *mail_from; /* NULL before MAIL */
+    const struct path *rcpt;      /* the recipient judged AT_RCPT, else NULL */
+    size_t rcpt_accepted;         /* recipients accepted so far in this transaction */
+    bool only_postmaster;         /* each of them is the postmaster, who hears everybody (RFC 5321 4.5.1, P-10) */
+    uint64_t declared_size;       /* SIZE=, 0 when absent */
+    int64_t now;                  /* seconds since the epoch */
+    struct str listener;          /* its name in the ini */
+
+    struct str talked_early; /* what came before the greeting was complete ("SMTP", "TLS"); empty: nothing */
+    bool pipelined;          /* commands came behind one whose answer has to be awaited */
+
+    struct known_recipient known_recipient; /* of `rcpt` */
+
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
 };
@@ -354,15 +438,22 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
+extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;
-extern const struct check check_spf;       /* finds out; refuses at RCPT when `fail = reject` */
-extern const struct check check_dkim;      /* finds out */
-extern const struct check check_arc;       /* finds out */
-extern const struct check check_dmarc;     /* finds out, and judges */
-extern const struct check check_spf_alone; /* judges what SPF found where DMARC did not */
-extern const struct check check_lists;     /* block lists and welcome lists of the DNS */
-extern const struct check check_score;     /* adds up what others found */
-extern const struct check check_except;    /* the exceptions to all that have a rule */
+extern const struct check check_spf;        /* finds out; refuses at RCPT when `fail = reject` */
+extern const struct check check_dkim;       /* finds out */
+extern const struct check check_arc;        /* finds out */
+extern const struct check check_dmarc;      /* finds out, and judges */
+extern const struct check check_spf_alone;  /* judges what SPF found where DMARC did not */
+extern const struct check check_lists;      /* block lists and welcome lists of the DNS */
+extern const struct check check_recipients; /* what the mail server said about them lately */
+extern const struct check check_greylist;   /* first mail of a sender */
+extern const struct check check_standing;   /* what a sender's mail was like before */
+extern const struct check check_score;      /* adds up what others found */
+extern const struct check check_except;     /* the exceptions to all that have a rule */
+extern const struct check check_lookalike;
+extern const struct check check_impersonation;
+extern const struct check check_attachment;
 
 #endif

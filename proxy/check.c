@@ -4,6 +4,19 @@
 #include <sysexits.h>
 
 #include "setup.h"
+#include "standing.h"
+
+/* What wears out a flash disk; the log is the operator's. */
+static void print_writes(const struct config *config)
+{
+    const struct standing_policy *standing = &config->policy.standing;
+
+    if (standing->checkpoint.n > 0)
+        printf("# written per day: %llu octets to %.*s ([standing] checkpoint), and as many at each stop\n",
+               (unsigned long long)standing_file_size(standing), STR_ARG(standing->checkpoint));
+    else
+        printf("# written per day: nothing\n");
+}
 
 int check_file(const char *path)
 {
@@ -15,6 +28,7 @@ int check_file(const char *path)
     printf("\n");
     config_print_checks(setup.config, stdout);
     config_prove_memory(setup.config, stdout);
+    print_writes(setup.config);
     setup_free(&setup);
     return EXIT_SUCCESS;
 }

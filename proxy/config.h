@@ -67,18 +67,28 @@ struct limits {
     uint64_t recipients, transactions; /* per transaction; per session */
     uint64_t hops;
     uint64_t command_line;
-    uint64_t errors, junk;  /* refused commands; commands that lead nowhere */
+    uint64_t errors, junk; /* refused commands; commands that lead nowhere */
+    uint64_t stress;       /* per cent of `sessions` in use, from which on the next two count; 0: never */
+    uint64_t stress_errors, stress_junk;
     uint64_t facts, passes; /* per transaction: questions and answers kept; rounds of questions */
 };
 
 /* All in milliseconds. */
 struct timeouts {
     uint64_t command, tls_handshake, data_cap;
+    uint64_t stress; /* in place of the first two, under limits.stress */
     uint64_t connect, greeting, south_command, south_data_start, south_block, south_end;
     uint64_t wait;    /* longest a client waits for the answer to a command (back end and verdict) */
     uint64_t verdict; /* longest a client waits for answers to the policy, over a whole transaction */
     uint64_t drain;
     uint64_t probe; /* interval of back-end probes */
+};
+
+/* [tarpit] */
+struct tarpit_settings {
+    uint64_t sessions;       /* held at once, over all workers; 0: none */
+    uint64_t delay, longest; /* ms */
+    uint64_t after;          /* refusals that are answered at once */
 };
 
 /* [record] */
@@ -107,6 +117,7 @@ struct config {
     int log_format, log_target, log_level;
     struct limits limits;
     struct timeouts timeouts;
+    struct tarpit_settings tarpit;
     struct dns_settings dns;
     struct record_settings record;
     struct policy policy;

@@ -425,6 +425,22 @@ static void check_dns(struct config_reading *r)
         WARN(r, dns, "timeout", "with all tries at all servers it is longer than [timeouts] verdict");
 }
 
+/* A name that no listener has would leave its clients without a pause. */
+static void check_door_section(struct config_reading *r)
+{
+    struct config_instance *door = config_instance_named(r, "door");
+    const struct str_list *names = &r->config->policy.door.listeners;
+
+    for (size_t i = 0; i < names->n; i++) {
+        bool is_known = false;
+
+        for (size_t k = 0; k < r->config->listeners_n; k++)
+            is_known = is_known || str_eq(names->item[i], r->config->listeners[k].name);
+        if (!is_known)
+            COMPLAIN(r, door, "listeners", "there is no listener \"%s\"", CONFIG_QUOTED(names->item[i]));
+    }
+}
+
 void config_check(struct config_reading *r)
 {
     struct config *config = r->config;
@@ -449,6 +465,7 @@ void config_check(struct config_reading *r)
     check_record(r);
     check_dns(r);
     config_check_policy(r);
+    check_door_section(r);
     config->memory = r->store.first; /* counted when workers are fitted in */
     settle_workers(config);
     check_limits(r);

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 15 };
+enum { ITEMS = 18 };
 
 struct item {
     const char *what;
@@ -62,6 +62,9 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "questions of sessions", sessions, config->dns.in_flight_session * BUDGET_QUESTION, true },
         { "DNS, per worker", workers, dns_of_worker(config), false },
         { "the same of old workers", workers, dns_of_worker(config), false },
+        { "standing of senders", 1, config->policy.standing.memory, false },
+        { "greylist", 1, config->policy.greylist.memory, false },
+        { "recipients", 1, config->policy.recipients.memory, false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 

@@ -149,6 +149,11 @@ static const struct option limits_rows[] = {
            "Refused commands after which a session is closed."),
     NUMBER("limits", "junk", limits.junk, "100", 1, 10000, "commands",
            "Commands that lead nowhere (NOOP, RSET, VRFY and the like) after which a session is closed."),
+    NUMBER("limits", "stress", limits.stress, "80", 0, 100, "per cent of sessions",
+           "In use: from there on stress_errors, stress_junk and [timeouts] stress hold for clients that are not known to "
+           "be good and have sent no message yet, so that places are left for others. 0: never."),
+    NUMBER("limits", "stress_errors", limits.stress_errors, "1", 1, 10000, "commands", "In place of errors."),
+    NUMBER("limits", "stress_junk", limits.stress_junk, "1", 1, 10000, "commands", "In place of junk."),
     NUMBER("limits", "facts", limits.facts, "256", 64, FACTS_ROOM_MAX, "answers",
            "Of the DNS and the like, kept for one message. What is asked beyond counts as a limit that the sender "
            "exceeded."),
@@ -160,6 +165,7 @@ static const struct option limits_rows[] = {
 static const struct option timeouts_rows[] = {
     SECONDS(command, "300s", 1, 3600,
             "Longest wait for the next complete command. RFC 5321 4.5.3.2.7 asks for 5 minutes at least."),
+    SECONDS(stress, "10s", 1, 3600, "In place of command and tls_handshake, while [limits] stress holds."),
     SECONDS(tls_handshake, "30s", 1, 300, "Longest TLS handshake, on either side."),
     SECONDS(data_cap, "300s", 1, 3600,
             "While a message comes in its deadline moves on at min_data_rate, but is never further ahead than this."),
@@ -177,6 +183,18 @@ static const struct option timeouts_rows[] = {
             "judged without. RFC 7208 4.6.4 asks for 20 seconds at least."),
     SECONDS(drain, "30s", 0, 3600, "Longest a stop waits for sessions to end."),
     SECONDS(probe, "30s", 1, 3600, "Between two looks at whether a mail server is well."),
+};
+
+static const struct option tarpit_rows[] = {
+    NUMBER("tarpit", "sessions", tarpit.sessions, "20", 0, 100000, "sessions",
+           "Held at once, over all workers; they count in [limits] sessions. A client for whom there is no place is "
+           "answered at once. 0: no tarpit."),
+    { .section = "tarpit", .key = "delay", .type = OPTION_SECONDS, .offset = CONFIG(tarpit.delay), .preset = "5s",
+      .min = 100, .max = 300000, .help = "The first delay. The second is twice as long, the third three times, and so on." },
+    { .section = "tarpit", .key = "longest", .type = OPTION_SECONDS, .offset = CONFIG(tarpit.longest), .preset = "30s",
+      .min = 100, .max = 300000, .help = "The longest delay; [timeouts] command is one, too." },
+    NUMBER("tarpit", "after", tarpit.after, "5", 0, 10000, "refusals",
+           "Answered at once. Clients that spoke too early and were let in are delayed from the first on."),
 };
 
 static const struct option dns_rows[] = {
@@ -235,6 +253,9 @@ static const struct config_section sections[] = {
     { "framing", PLACE_CONFIG, NULL, framing_rows, COUNT(framing_rows), "How messages must be written on the wire.", NULL },
     { "auth", PLACE_CONFIG, NULL, auth_rows, COUNT(auth_rows), "Authentication, on listeners with auth = yes.", NULL },
     { "limits", PLACE_CONFIG, NULL, limits_rows, COUNT(limits_rows), "How much is too much.", NULL },
+    { "tarpit", PLACE_CONFIG, NULL, tarpit_rows, COUNT(tarpit_rows),
+      "Refused clients wait for their replies. Never those that are known to be good, are authenticated or have sent a "
+      "message in this session; nobody under [limits] stress.", NULL },
     { "timeouts", PLACE_CONFIG, NULL, timeouts_rows, COUNT(timeouts_rows), "How long is too long.", NULL },
     { "dns", PLACE_CONFIG, NULL, dns_rows, COUNT(dns_rows), "Looking up what senders publish about themselves.", NULL },
     { "log", PLACE_CONFIG, NULL, log_rows, COUNT(log_rows), "One line per connection and one per transaction.", NULL },

@@ -19,6 +19,7 @@ struct place {
 
 struct row {
     _Atomic uint32_t total;
+    _Atomic uint32_t held;
     _Atomic uint32_t listener[COUNTS_LISTENERS];
 };
 
@@ -278,7 +279,26 @@ void counts_clear(struct counts *c, unsigned row)
             atomic_store(&places[i].n, 0);
     for (unsigned i = 0; i < COUNTS_LISTENERS; i++)
         atomic_store(&c->row[row].listener[i], 0);
+    atomic_store(&c->row[row].held, 0);
     atomic_store(&c->row[row].total, 0);
+}
+
+bool counts_hold(struct counts *c, unsigned row, uint64_t limit)
+{
+    uint64_t n = 0;
+
+    use_row(c, row);
+    atomic_fetch_add(&c->row[row].held, 1);
+    for (unsigned r = 0; r < atomic_load(&c->rows); r++)
+        n += atomic_load(&c->row[r].held);
+    if (n > limit)
+        counts_unhold(c, row);
+    return n <= limit;
+}
+
+void counts_unhold(struct counts *c, unsigned row)
+{
+    atomic_fetch_sub(&c->row[row].held, 1);
 }
 
 uint64_t counts_total(const struct counts *c)

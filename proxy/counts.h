@@ -5,6 +5,8 @@
  * stray count behind (the supervisor clears its row), and two workers can never both let in the last session:
  * each counts itself first, then looks at the sum, and steps back when that is too much.
  *
+ * Those in the tarpit are counted in the same way.
+ *
  * The size is fixed. An address (IPv4 /32, IPv6 /64) that finds no place in its row is not counted and its limit does not hold
  * for that session; the limits of listener and total always hold.
  */
@@ -51,6 +53,10 @@ enum admission counts_enter(struct counts *, unsigned row, unsigned listener, co
 void counts_leave(struct counts *, unsigned row, struct counted *);
 /* The client has left in order, and only the back end's good-bye is awaited: its address may have another session. */
 void counts_leave_address(struct counts *, unsigned row, struct counted *);
+
+/* One more session stands in the tarpit, unless `limit` of them do. For counts_unhold later. */
+bool counts_hold(struct counts *, unsigned row, uint64_t limit);
+void counts_unhold(struct counts *, unsigned row);
 
 /* Sums over all rows. */
 uint64_t counts_total(const struct counts *);

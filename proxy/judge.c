@@ -150,7 +150,7 @@ static void ask(struct judge *j, struct question q)
 {
     if (answer_known(j, q))
         return;
-    if (q.kind == ASK_PAST || q.kind == ASK_LIST)
+    if (q.kind == ASK_PAST || q.kind == ASK_LIST || q.kind == ASK_SEEN || q.kind == ASK_STANDING)
         facts_answer(&j->facts, q, FACT_NODATA, NULL, 0);
     else
         facts_ask(&j->facts, q);
@@ -178,8 +178,21 @@ static size_t count_answers(const struct judge *j)
     return n;
 }
 
-/* The body has ended: its hashes are facts now. */
-static void give_body_hashes(struct judge *j)
+static void give_parts(struct judge *j)
+{
+    const struct attachment_policy *a = &j->policy.attachment;
+    const struct mime_limits limits = { a->depth, a->parts };
+    struct mime mime;
+
+    if (a->rule.mode == RULE_OFF)
+        return;
+    mime_begin(&mime, j->in.message->header, &limits);
+    mime_add(&mime, j->in.message->body);
+    mime_end(&mime, &j->facts);
+}
+
+/* The body has ended: its hashes and its parts are facts now. */
+static void give_body(struct judge *j)
 {
     const struct judge_message *m = j->in.message;
     const struct facts *known = j->in.known;
@@ -187,13 +200,15 @@ static void give_body_hashes(struct judge *j)
     size_t before;
 
     for (size_t i = 0; known != NULL && i < known->n; i++)
-        if (known->fact[i].q.kind == ASK_BODY && known->fact[i].state != FACT_UNKNOWN)
+        if ((known->fact[i].q.kind == ASK_BODY || known->fact[i].q.kind == ASK_PARTS) &&
+            known->fact[i].state != FACT_UNKNOWN)
             facts_give(&j->facts, known->fact[i].q, known->fact[i].state, known->fact[i].value, known->fact[i].n);
     before = j->facts.n;
     if (m->has_body) {
         body_hashes_begin(&hashes, m->header, (size_t)j->policy.dkim.signatures);
         body_hashes_add(&hashes, m->body);
         body_hashes_end(&hashes, &j->facts);
+        give_parts(j);
     }
     for (size_t i = before; i < j->facts.n; i++)
         j->is_computed[i] = true;
@@ -220,6 +235,8 @@ static void envelope_fill(const struct judge *j, const struct judge_step *step, 
         return;
     e->is_authenticated = in->is_authenticated;
     e->is_smtputf8 = in->is_smtputf8;
+    e->talked_early = in->talked_early ? STR("recorded") : STR("");
+    e->pipelined = in->pipelined;
     e->mail_from = in->mail_from;
     e->rcpt = step->rcpt;
     e->scores = &j->scores.list;
@@ -349,7 +366,7 @@ static bool body_is_refused(struct judge *j)
     if (!j->is_settled &&
         refused_by_rule(j, AT_END, m->size > j->in.config->limits.message_size ? RULE_MESSAGE_SIZE : m->fault))
         return true;
-    give_body_hashes(j);
+    give_body(j);
     return false;
 }
 

@@ -12,12 +12,14 @@
  *     judge_end(&judge)
  *
  * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified and bodies are hashed here,
- * and PAST (what a running proxy remembers of streamed bodies) is nothing.
+ * and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a greylist says here
+ * what it says to a stranger.
  */
 #ifndef PROXY_JUDGE_H
 #define PROXY_JUDGE_H
 
 #include "../policy/body_hash.h"
+#include "../policy/mime.h"
 #include "config.h"
 #include "message_rules.h"
 #include "scores.h"
@@ -51,6 +53,7 @@ struct judge_input {
     struct endpoint client;
     struct str helo;
     bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
+    bool talked_early, pipelined;
     const struct path *mail_from;
     const struct path *rcpt;
     size_t rcpts;                        /* 0: one recipient that the relay rules let in */

@@ -19,6 +19,9 @@ void message_free(struct message_store *m)
     if (m->hashes != NULL)
         pool_release(m->pool, sizeof *m->hashes);
     free(m->hashes);
+    if (m->mime != NULL)
+        pool_release(m->pool, sizeof *m->mime);
+    free(m->mime);
     free(m->header);
     if (m->header_size > 0)
         pool_release(m->pool, m->header_left ? m->header_size : 2 * m->header_size);
@@ -39,11 +42,29 @@ void message_header_leaves(struct message_store *m)
     pool_release(m->pool, m->header_size);
 }
 
-/* ---- the body and its hashes ---- */
+/* ---- what looks at the body ---- */
 
 void message_hash_body(struct message_store *m, size_t signatures)
 {
     m->signatures = signatures;
+}
+
+void message_look_at_parts(struct message_store *m, const struct mime_limits *limits)
+{
+    m->wants_parts = true;
+    m->limits = *limits;
+}
+
+static void *charged(struct message_store *m, size_t size)
+{
+    void *memory;
+
+    if (!pool_charge(m->pool, size))
+        return NULL;
+    memory = malloc(size);
+    if (memory == NULL)
+        pool_release(m->pool, size);
+    return memory;
 }
 
 /* Most messages have no signature, or none that can be read: they cost nothing. */
@@ -56,34 +77,50 @@ static bool hashes_begin(struct message_store *m)
     body_hashes_begin(&begun, message_header(m), m->signatures);
     if (begun.n == 0)
         return true;
-    if (!pool_charge(m->pool, sizeof begun))
+    m->hashes = charged(m, sizeof *m->hashes);
+    if (m->hashes == NULL)
         return false;
-    m->hashes = malloc(sizeof *m->hashes);
-    if (m->hashes == NULL) {
-        pool_release(m->pool, sizeof begun);
-        return false;
-    }
     *m->hashes = begun;
-    m->unhashed = 2;
     return true;
 }
 
-/* RFC 6376 3.4: the body begins behind the empty line. */
-static void hash(struct message_store *m, struct str bytes)
+static bool parts_begin(struct message_store *m)
 {
-    size_t n = m->unhashed < bytes.n ? m->unhashed : bytes.n;
+    if (!m->wants_parts)
+        return true;
+    m->mime = charged(m, sizeof *m->mime);
+    if (m->mime == NULL)
+        return false;
+    mime_begin(m->mime, message_header(m), &m->limits);
+    return true;
+}
 
-    if (m->hashes == NULL)
+/* RFC 5322 2.1, RFC 6376 3.4: the body begins behind the empty line. */
+static void look_at(struct message_store *m, struct str bytes)
+{
+    size_t n = m->before_body < bytes.n ? m->before_body : bytes.n;
+
+    m->before_body -= n;
+    bytes = str_skip(bytes, n);
+    if (bytes.n == 0)
         return;
-    m->unhashed -= n;
-    if (bytes.n > n)
-        body_hashes_add(m->hashes, str_skip(bytes, n));
+    if (m->hashes != NULL)
+        body_hashes_add(m->hashes, bytes);
+    if (m->mime != NULL)
+        mime_add(m->mime, bytes);
+}
+
+bool message_has_answers(const struct message_store *m)
+{
+    return m->hashes != NULL || m->mime != NULL;
 }
 
 void message_answer_body(const struct message_store *m, struct facts *facts)
 {
     if (m->hashes != NULL)
         body_hashes_end(m->hashes, facts);
+    if (m->mime != NULL)
+        mime_end(m->mime, facts);
 }
 
 struct body_sink {
@@ -103,7 +140,7 @@ static enum message_add add_body(struct message_store *m, struct str bytes, enum
     struct body_sink sink = { m, how };
     bool fitted;
 
-    hash(m, bytes);
+    look_at(m, bytes);
     fitted = m->is_raw ? put_body(&sink, bytes) : data_stuff(bytes, &m->at_line_start, put_body, &sink);
     return fitted ? MESSAGE_OK : MESSAGE_NO_ROOM;
 }
@@ -139,7 +176,8 @@ static enum message_add header_ends(struct message_store *m, size_t n, enum chai
 
     m->header_done = true;
     m->header_n = n;
-    if (!hashes_begin(m))
+    m->before_body = 2;
+    if (!hashes_begin(m) || !parts_begin(m))
         return MESSAGE_NO_ROOM;
     return add_body(m, rest, how);
 }

@@ -2,12 +2,13 @@
  *
  * The header is kept as it came, because it is judged and because fields are left out of it. The body is kept in
  * the form in which it will leave (dots stuffed for DATA, plain for BDAT), so that sending it is moving chunks.
- * The body's hashes for DKIM are computed while it goes by. All of it counts against the pool of the worker.
+ * The body's hashes for DKIM are computed while it goes by, and its parts looked at. All of it counts against the pool of the worker.
  */
 #ifndef PROXY_MESSAGE_H
 #define PROXY_MESSAGE_H
 
 #include "../policy/body_hash.h"
+#include "../policy/mime.h"
 #include "chain.h"
 
 enum message_add { MESSAGE_OK, MESSAGE_NO_ROOM, MESSAGE_HEADER_TOO_LONG };
@@ -26,9 +27,12 @@ struct message_store {
     struct chain body;
     size_t signatures;          /* whose body hashes are wanted */
     struct body_hashes *hashes; /* NULL: none is */
-    size_t unhashed;            /* octets of the empty line that are still to come */
-    uint64_t size;              /* octets of the message, unstuffed */
-    char last[2];               /* its last two octets */
+    struct mime_limits limits;  /* of the parts to be looked at */
+    bool wants_parts;
+    struct mime *mime;  /* NULL: they are not */
+    size_t before_body; /* octets of the empty line that are still to come */
+    uint64_t size;      /* octets of the message, unstuffed */
+    char last[2];       /* its last two octets */
 };
 
 void message_init(struct message_store *, struct pool *, size_t header_max, bool is_raw);
@@ -36,7 +40,10 @@ void message_free(struct message_store *);
 
 /* Before the first octet: the body will be hashed as it comes, as the first `signatures` of its header want it. */
 void message_hash_body(struct message_store *, size_t signatures);
-/* After message_finish: answers the BODY questions. */
+/* Before the first octet, too: its parts will be looked at. */
+void message_look_at_parts(struct message_store *, const struct mime_limits *);
+/* After message_finish: answers the BODY and PARTS questions. message_has_answers: whether there is one. */
+bool message_has_answers(const struct message_store *);
 void message_answer_body(const struct message_store *, struct facts *);
 
 /* Adds body bytes as the decoder hands them out. `force`: even over the pool's budget (a stream's last reserve). */

@@ -176,8 +176,9 @@ static void put_entry(struct writer *w, const struct record_entry *e)
     put_quoted(w, "id ", e->id, "");
     put(w, " %u\ntime %" PRId64 "\nclient %s\n", e->number, e->time, client);
     put_quoted(w, "helo ", e->helo, "\n");
-    put(w, "flags%s%s%s%s\n", e->is_esmtp ? " esmtp" : "", e->is_tls ? " tls" : "",
-        e->is_authenticated ? " authenticated" : "", e->is_smtputf8 ? " smtputf8" : "");
+    put(w, "flags%s%s%s%s%s%s\n", e->is_esmtp ? " esmtp" : "", e->is_tls ? " tls" : "",
+        e->is_authenticated ? " authenticated" : "", e->is_smtputf8 ? " smtputf8" : "", e->talked_early ? " early" : "",
+        e->pipelined ? " pipelined" : "");
     put_quoted(w, "from ", e->mail_from, "\n");
     for (size_t i = 0; i < rcpts_kept(e); i++) {
         put(w, "rcpt %s ", fates[e->rcpt[i].fate]);
@@ -409,7 +410,9 @@ static bool read_flags(struct reader *r, struct record *record)
     } flags[] = { { STR("esmtp"), &record->is_esmtp },
                   { STR("tls"), &record->is_tls },
                   { STR("authenticated"), &record->is_authenticated },
-                  { STR("smtputf8"), &record->is_smtputf8 } };
+                  { STR("smtputf8"), &record->is_smtputf8 },
+                  { STR("early"), &record->talked_early },
+                  { STR("pipelined"), &record->pipelined } };
 
     if (!next_line(r, "flags"))
         return false;

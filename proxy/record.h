@@ -15,7 +15,7 @@
  *     time 1795348800
  *     client 198.51.100.7:40112
  *     helo "mail.example.net"
- *     flags esmtp tls                      also: authenticated smtputf8
+ *     flags esmtp tls                      also: authenticated smtputf8 early pipelined
  *     from "a@example.net"                 "" for the null path
  *     rcpt accepted "v@local.example"      or refused (by the policy), or elsewhere (refused by the mail server or a limit)
  *     rcpts 1                              of all, also beyond RECORD_RCPTS_MAX
@@ -52,6 +52,7 @@ struct record_entry {
     struct endpoint client;
     struct str helo;
     bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
+    bool talked_early, pipelined;
     struct str mail_from; /* canonical, empty for <> */
     const struct record_rcpt *rcpt;
     size_t rcpts;     /* in `rcpt`; those beyond RECORD_RCPTS_MAX are not kept */
@@ -93,6 +94,7 @@ struct record {
     struct endpoint client;
     struct str helo;
     bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
+    bool talked_early, pipelined;
     struct path mail_from;
     struct path rcpt[RECORD_RCPTS_MAX];
     enum record_rcpt_fate fate[RECORD_RCPTS_MAX];

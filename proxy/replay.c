@@ -68,6 +68,8 @@ static void judge_record(struct replay *r)
         .is_tls = record->is_tls,
         .is_authenticated = record->is_authenticated,
         .is_smtputf8 = record->is_smtputf8,
+        .talked_early = record->talked_early,
+        .pipelined = record->pipelined,
         .mail_from = &record->mail_from,
         .rcpt = r->rcpt,
         .known = &r->known,

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checkpoint.h"
 #include "record.h"
 #include "server_parts.h"
 
@@ -97,6 +98,7 @@ static void take_over(struct supervisor *s)
     for (size_t i = 0; i < s->setup.config->listeners_n; i++)
         name[i] = s->setup.config->listeners[i].name;
     counts_listeners(s->counts, name, s->setup.config->listeners_n, s->counted_as);
+    standing_set(s->standing, &s->setup.config->policy.standing);
     s->generation++;
     s->is_taking_over = true;
     workers_start_all(s);
@@ -151,7 +153,18 @@ static void adopt(struct supervisor *s, const struct setup *setup, const struct 
     s->gone = s->ports;
     s->ports = *ports;
     s->warned_on = 0;
+    shared_table_clear(s->recipients); /* the operator may have made a mailbox */
     take_over(s);
+}
+
+static void complain_of_tables(const struct policy *old, const struct policy *new, FILE *errors)
+{
+    if (old->standing.memory != new->standing.memory)
+        fprintf(errors, "[standing] memory changes with a restart only\n");
+    if (old->greylist.memory != new->greylist.memory)
+        fprintf(errors, "[greylist] memory changes with a restart only\n");
+    if (old->recipients.memory != new->recipients.memory)
+        fprintf(errors, "[recipients] memory changes with a restart only\n");
 }
 
 static bool load_anew(struct supervisor *s, FILE *errors)
@@ -171,6 +184,7 @@ static bool load_anew(struct supervisor *s, FILE *errors)
         fprintf(errors, "[record] file changes with a restart only\n");
     if (setup.config->workers != s->workers)
         fprintf(errors, "[server] workers changes with a restart only\n");
+    complain_of_tables(&s->setup.config->policy, &setup.config->policy, errors);
     adopt(s, &setup, &ports);
     return true;
 }
@@ -303,6 +317,10 @@ static void do_what_is_due(struct supervisor *s, uint64_t now)
         s->watchdog_at = now + s->notify.watchdog_ms;
         notify_say(&s->notify, "WATCHDOG=1");
     }
+    if (now >= s->checkpoint_at && !s->is_stopping) {
+        s->checkpoint_at = now + CHECKPOINT_EVERY_MS;
+        checkpoint_write(s->standing, &s->setup.config->policy.standing, s->log);
+    }
     if (s->is_stopping && now >= s->kill_at) {
         log_say(s->log, LOG_ERROR, "stopping", "some workers do not end");
         workers_kill(s);
@@ -334,6 +352,7 @@ static void serve(struct supervisor *s)
     set_log_time(s);
     take_over(s);
     s->check_files_at = now;
+    s->checkpoint_at = now + CHECKPOINT_EVERY_MS;
     while (!s->is_stopping || workers_are_left(s)) {
         do_what_is_due(s, now);
         log_flush(s->log);
@@ -344,6 +363,7 @@ static void serve(struct supervisor *s)
         if (s->is_taking_over && !s->is_stopping && workers_are_ready(s))
             taken_over(s);
     }
+    checkpoint_write(s->standing, &s->setup.config->policy.standing, s->log);
 }
 
 /* Two a session, one a DNS query; and what a worker cannot have, it cannot use. */
@@ -377,6 +397,16 @@ static bool open_record_file(struct supervisor *s)
     return s->record_fd >= 0;
 }
 
+static bool open_tables(struct supervisor *s)
+{
+    const struct policy *policy = &s->setup.config->policy;
+
+    s->standing = standing_new(&policy->standing);
+    s->greylist = shared_table_new(policy->greylist.memory);
+    s->recipients = shared_table_new(policy->recipients.memory);
+    return s->standing != NULL && s->greylist != NULL && s->recipients != NULL;
+}
+
 /* An exit status when that is not possible, else 0. What is wrong goes to stderr, wherever the log is. */
 static int prepare(struct supervisor *s)
 {
@@ -386,14 +416,14 @@ static int prepare(struct supervisor *s)
     s->counts = counts_new(s->setup.config->limits.sessions);
     s->past = past_new();
     s->lists = list_states_new();
-    if (s->counts == NULL || s->past == NULL || s->lists == NULL || !open_log(s, s->setup.config)) {
+    if (s->counts == NULL || s->past == NULL || s->lists == NULL || !open_tables(s) || !open_log(s, s->setup.config)) {
         fprintf(stderr, "postern: cannot start: %s\n", strerror(errno));
         return EX_OSERR;
     }
     raise_descriptor_limit(s);
     if (!ports_open(&s->ports, s->setup.config, s->workers, NULL, stderr))
         return EX_OSERR;
-    if (!open_record_file(s))
+    if (!open_record_file(s) || !checkpoint_begin(s->standing, &s->setup.config->policy.standing, s->log, stderr))
         return EX_CANTCREAT;
     if (!privileges_limit()) {
         fprintf(stderr, "postern: cannot give up privileges: %s\n", strerror(errno));
@@ -412,6 +442,9 @@ static void finish(struct supervisor *s)
     counts_free(s->counts);
     past_free(s->past);
     list_states_free(s->lists);
+    standing_free(s->standing);
+    shared_table_free(s->greylist);
+    shared_table_free(s->recipients);
     if (s->empty_root >= 0)
         close(s->empty_root);
     if (s->record_fd >= 0)

@@ -5,12 +5,15 @@
 #include <sys/types.h>
 
 #include "counts.h"
+#include "greylist.h"
 #include "list_states.h"
 #include "log.h"
 #include "notify.h"
 #include "past.h"
 #include "ports.h"
+#include "recipients.h"
 #include "setup.h"
+#include "standing.h"
 
 enum { SERVER_WORKERS_MAX = 64 /* as in the ini */ };
 
@@ -35,6 +38,10 @@ struct supervisor {
     struct counts *counts;
     struct past *past;
     struct list_states *lists;
+    struct standing *standing;
+    struct shared_table *greylist;
+    struct shared_table *recipients;
+    uint64_t checkpoint_at; /* ms, of the record of senders */
     struct ports ports;
     struct ports gone; /* ports the last reload dropped, until its workers have taken over */
     int empty_root;

@@ -1,8 +1,10 @@
 #include "session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "budget.h"
+#include "protocol.h"
 #include "session_state.h"
 
 #define NEVER UINT64_MAX
@@ -36,6 +38,7 @@ struct session *session_new(struct session_env *env, const struct session_peer *
     s->peer = *peer;
     s->begun_at = env->now;
     s->wants.deadline = NEVER;
+    s->held_until = NEVER;
     line_init(&s->lines, (size_t)env->config->limits.command_line);
     if (peer->listener->tls == LISTEN_TLS_IMPLICIT) {
         await_client(s, WAIT_TLS);
@@ -75,9 +78,10 @@ bool session_is_over(const struct session *s)
 const char *session_state_name(const struct session *s)
 {
     static const char *const names[] = {
-        [WAIT_COMMAND] = "command", [WAIT_TLS] = "tls",         [WAIT_AUTH] = "auth",
-        [WAIT_DATA] = "data",       [WAIT_BDAT] = "bdat",       [WAIT_VERDICT] = "verdict",
-        [WAIT_BACKEND] = "backend", [WAIT_END] = "end-of-data", [WAIT_NOTHING] = "closing",
+        [WAIT_COMMAND] = "command",   [WAIT_TLS] = "tls",         [WAIT_AUTH] = "auth",
+        [WAIT_DATA] = "data",         [WAIT_BDAT] = "bdat",       [WAIT_VERDICT] = "verdict",
+        [WAIT_GREETING] = "greeting", [WAIT_BACKEND] = "backend", [WAIT_END] = "end-of-data",
+        [WAIT_NOTHING] = "closing",
     };
 
     return names[s->wait];
@@ -90,10 +94,11 @@ static uint64_t patience(const struct session *s, enum wait wait)
     const struct timeouts *t = &s->env->config->timeouts;
 
     switch (wait) {
-    case WAIT_TLS: return t->tls_handshake;
+    case WAIT_TLS: return handshake_patience(s);
+    case WAIT_GREETING: return s->env->config->policy.door.pause;
+    case WAIT_COMMAND: return command_patience(s);
     case WAIT_BACKEND: return t->wait;
     case WAIT_END: return ANSWER_WITHIN_MS;
-    case WAIT_COMMAND:
     case WAIT_AUTH:
     case WAIT_DATA:
     case WAIT_BDAT:
@@ -115,11 +120,21 @@ static bool waits_for_client(const struct session *s)
     return s->wait == WAIT_COMMAND || s->wait == WAIT_AUTH || s->wait == WAIT_DATA || s->wait == WAIT_BDAT;
 }
 
+/* So does the pause in a greeting, though it is the client who waits then. */
+static bool hears_client(const struct session *s)
+{
+    return waits_for_client(s) || s->wait == WAIT_GREETING;
+}
+
 /* Whether the client's bytes have somewhere to go now; when not, they wait in its own kernel. */
 static bool may_read(const struct session *s)
 {
     if (s->north_gone || s->wants.north.end != LEG_OPEN || s->wants.north.out.n > OUT_HIGH)
         return false;
+    if (s->wants.north.is_held)
+        return false;
+    if (s->wait == WAIT_GREETING) /* what a tolerated early talker says is read in its time */
+        return s->talked_early == NULL;
     if (s->draining && s->wait == WAIT_COMMAND) /* 421 is due, also to a command that came with what led to it */
         return false;
     if (s->wait == WAIT_DATA || s->wait == WAIT_BDAT)
@@ -157,10 +172,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static void settle(struct session *s)
 {
-    if (s->draining && s->wait == WAIT_COMMAND)
+    if (s->draining && (s->wait == WAIT_COMMAND || s->wait == WAIT_GREETING))
         leave_with(s, "4.3.2", "Service shutting down, try again", "drained");
-    if ((waits_for_client(s) && s->north_ended && may_read(s)) ||
-        ((waits_for_client(s) || s->wait == WAIT_TLS) && s->north_gone))
+    if ((hears_client(s) && s->north_ended && may_read(s)) ||
+        ((hears_client(s) || s->wait == WAIT_TLS) && s->north_gone))
         leave(s, "closed by client");
     if (s->backend != NULL && s->backend->state == BACKEND_CLOSED)
         south_drop(s, LEG_CLOSE);
@@ -169,6 +184,7 @@ static void settle(struct session *s)
     run_or_rest_clock(s);
     policy_clock(s);
     s->wants.deadline = north_deadline(s);
+    s->wants.deadline = earlier(s->wants.deadline, s->held_until);
     s->wants.deadline = earlier(s->wants.deadline, policy_deadline(s));
     if (s->backend != NULL)
         s->wants.deadline = earlier(s->wants.deadline, s->backend->deadline);
@@ -206,7 +222,10 @@ static size_t read_line(struct session *s, struct str in)
     enum line_event event;
 
     if (s->wait == WAIT_COMMAND && is_no_smtp(s, in)) {
-        refuse(s, 500, "5.5.2", "This is an SMTP server", "protocol", STR("not SMTP"));
+        char reason[40];
+        int n = snprintf(reason, sizeof reason, "not SMTP: %s", protocol_guess(in));
+
+        refuse(s, 500, "5.5.2", "This is an SMTP server", "protocol", str_from(reason, (size_t)n));
         leave(s, "not SMTP");
         return in.n;
     }
@@ -219,6 +238,13 @@ static size_t read_line(struct session *s, struct str in)
     return used;
 }
 
+static size_t take_input(struct session *s, struct str in)
+{
+    if (s->wait == WAIT_DATA || s->wait == WAIT_BDAT)
+        return data_input(s, in);
+    return s->wait == WAIT_GREETING ? greeting_input(s, in) : read_line(s, in);
+}
+
 size_t session_north_input(struct session *s, struct str in)
 {
     size_t total = 0;
@@ -227,7 +253,7 @@ size_t session_north_input(struct session *s, struct str in)
     while (total < in.n && used > 0 && may_read(s)) {
         struct str rest = str_skip(in, total);
 
-        used = s->wait == WAIT_DATA || s->wait == WAIT_BDAT ? data_input(s, rest) : read_line(s, rest);
+        used = take_input(s, rest);
         total += used;
     }
     if (total < in.n) /* what a stream holds must leave before it may read on: other sessions may have taken the room */
@@ -356,6 +382,7 @@ static void wait_expired(struct session *s)
 {
     switch (s->wait) {
     case WAIT_TLS: session_north_gone(s, "TLS handshake timed out"); break;
+    case WAIT_GREETING: greeting_over(s); break;
     case WAIT_COMMAND:
     case WAIT_AUTH:
     case WAIT_DATA:
@@ -373,6 +400,8 @@ void session_tick(struct session *s)
 
     if (s->backend != NULL && now >= s->backend->deadline)
         on_south(s, backend_expired(s->backend, now));
+    if (now >= s->held_until)
+        tarpit_release(s);
     if (now >= policy_deadline(s))
         policy_expired(s);
     if (now >= north_deadline(s))
@@ -383,6 +412,18 @@ void session_tick(struct session *s)
 void session_answered(struct session *s)
 {
     policy_answered(s);
+    settle(s);
+}
+
+/* A client that has been silent for longer than is allowed now is due at once. */
+void session_stressed(struct session *s)
+{
+    uint64_t usual = s->wait == WAIT_TLS ? s->env->config->timeouts.tls_handshake : s->env->config->timeouts.command;
+
+    if (s->env->is_stressed)
+        tarpit_release(s);
+    if (s->env->is_stressed && (s->wait == WAIT_COMMAND || s->wait == WAIT_TLS))
+        s->wait_deadline = earlier(s->wait_deadline, s->wait_deadline - usual + patience(s, s->wait));
     settle(s);
 }
 

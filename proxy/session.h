@@ -20,14 +20,19 @@
 
 #include "backend.h"
 #include "config.h"
+#include "greylist.h"
 #include "list_states.h"
 #include "log.h"
 #include "past.h"
+#include "recipients.h"
 #include "record.h"
 #include "servers.h"
+#include "standing.h"
 #include "tls_facts.h"
 
 enum { SESSION_ID_MAX = 16 };
+
+struct counts;
 
 /* What the sessions of one worker share. The driver sets the two clocks before every event. */
 struct session_env {
@@ -42,6 +47,12 @@ struct session_env {
     char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
     struct past *past;                      /* shared by all workers */
     struct list_states *lists;              /* the same */
+    struct standing *standing;              /* the same; NULL: nothing is known of senders */
+    struct shared_table *greylist;          /* the same */
+    struct shared_table *recipients;        /* the same */
+    struct counts *counts;                  /* the same; NULL: there is no tarpit */
+    unsigned row;                           /* of `counts` */
+    bool is_stressed;                       /* sessions run short: [limits] stress */
     uint64_t accepted, refused, tempfailed; /* transactions, for tests and statistics */
 };
 
@@ -66,6 +77,7 @@ enum leg_end {
 struct leg {
     struct chain out;
     bool read;      /* offer input */
+    bool is_held;   /* leave `out` unwritten for now (north alone; `end` is LEG_OPEN then) */
     bool start_tls; /* one-shot: begin the handshake once `out` is written; the driver clears it */
     enum leg_end end;
 };
@@ -108,6 +120,7 @@ void session_south_written(struct session *);
 void session_tick(struct session *);           /* now >= deadline */
 void session_answered(struct session *);       /* facts changed, or were closed */
 void session_drain(struct session *);          /* SIGTERM: finish what is under way, then 421 */
+void session_stressed(struct session *);       /* `is_stressed` of the environment has changed */
 struct facts *session_facts(struct session *); /* for answering; NULL when nothing is asked, or no longer */
 /* Hands out each question once; what it names lasts as long as the facts. */
 bool session_next_question(struct session *, struct question *);

@@ -2,13 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol.h"
 #include "session_state.h"
 
 enum { EHLO_ROOM = 2048 };
 
 void count_junk(struct session *s)
 {
-    if (++s->junk > s->env->config->limits.junk)
+    if (++s->junk > junk_allowed(s))
         leave_with(s, "4.7.0", "Too many commands without mail", "too many junk commands");
 }
 
@@ -32,7 +33,6 @@ void session_greet(struct session *s)
         [ADMIT_TOO_MANY_FROM_ADDRESS] = "Too many connections from your address",
         [ADMIT_DRAINING] = "Service shutting down, try again",
     };
-    char text[300];
 
     if (s->peer.admission != ADMIT) {
         bool is_drain = s->peer.admission == ADMIT_DRAINING;
@@ -44,9 +44,7 @@ void session_greet(struct session *s)
         leave_with(s, "4.3.2", "The mail server behind this gateway is not available, try again", "back end down");
         return;
     }
-    snprintf(text, sizeof text, "%.*s ESMTP Postern", STR_ARG(s->env->config->hostname));
-    say(s, 220, "", text);
-    await_client(s, WAIT_COMMAND);
+    greeting_begin(s);
 }
 
 /* ---- EHLO and HELO ---- */
@@ -221,8 +219,11 @@ static void do_unwanted(struct session *s, struct command *c, struct str line)
 
 static void do_foreign(struct session *s, struct command *c, struct str line)
 {
+    char reason[60];
+    int n = snprintf(reason, sizeof reason, "%s: %.*s", protocol_guess(line), STR_ARG(start_of(line, 40)));
+
     (void)c;
-    refuse(s, 521, "5.5.1", "This is an SMTP server", "protocol", start_of(line, 40));
+    refuse(s, 521, "5.5.1", "This is an SMTP server", "protocol", str_from(reason, (size_t)n));
     leave(s, "another protocol");
 }
 
@@ -231,24 +232,25 @@ static void do_foreign(struct session *s, struct command *c, struct str line)
 enum {
     NEEDS_HELO = 1, /* 503 before EHLO or HELO, RFC 5321 4.1.4 */
     ENDS_GROUP = 2, /* nothing may be pipelined behind it, RFC 2920 3.1; RFC 3207 4 */
-    IN_CLEAR = 4    /* allowed before STARTTLS although the listener requires TLS, RFC 3207 4 */
+    IN_CLEAR = 4,   /* allowed before STARTTLS although the listener requires TLS, RFC 3207 4 */
+    MAY_GO_ON = 8   /* behind it come commands, whatever its answer is: what was pipelined can be read as what it is */
 };
 
 static const struct row {
     unsigned flags;
     void (*run)(struct session *, struct command *, struct str line);
 } rows[] = {
-    [VERB_HELO] = { ENDS_GROUP | IN_CLEAR, do_hello },
-    [VERB_EHLO] = { ENDS_GROUP | IN_CLEAR, do_hello },
+    [VERB_HELO] = { ENDS_GROUP | IN_CLEAR | MAY_GO_ON, do_hello },
+    [VERB_EHLO] = { ENDS_GROUP | IN_CLEAR | MAY_GO_ON, do_hello },
     [VERB_MAIL] = { NEEDS_HELO, do_mail },
     [VERB_RCPT] = { NEEDS_HELO, do_rcpt },
     [VERB_DATA] = { NEEDS_HELO | ENDS_GROUP, do_data },
     [VERB_BDAT] = { 0, do_bdat }, /* judges by itself: its octets follow whatever the answer is */
     [VERB_RSET] = { IN_CLEAR, do_rset },
-    [VERB_NOOP] = { ENDS_GROUP | IN_CLEAR, do_noop },
+    [VERB_NOOP] = { ENDS_GROUP | IN_CLEAR | MAY_GO_ON, do_noop },
     [VERB_QUIT] = { ENDS_GROUP | IN_CLEAR, do_quit },
-    [VERB_VRFY] = { ENDS_GROUP, do_vrfy },
-    [VERB_EXPN] = { ENDS_GROUP, do_unwanted },
+    [VERB_VRFY] = { ENDS_GROUP | MAY_GO_ON, do_vrfy },
+    [VERB_EXPN] = { ENDS_GROUP | MAY_GO_ON, do_unwanted },
     [VERB_HELP] = { 0, do_unwanted },
     [VERB_ETRN] = { 0, do_unwanted },
     [VERB_TURN] = { ENDS_GROUP, do_unwanted },
@@ -263,6 +265,21 @@ static void refuse_synchronisation(struct session *s)
     refuse(s, 554, "5.5.0", "Improper use of SMTP command pipelining", "pipelining",
            STR("input behind a command that ends a group"));
     leave(s, "improper pipelining");
+}
+
+/* True when the rule lets it be. */
+static bool tolerates_pipelining(struct session *s, unsigned flags)
+{
+    if (!(flags & MAY_GO_ON) || s->env->config->policy.door.pipelining.mode == RULE_REJECT)
+        return false;
+    if (!s->pipelined && s->env->config->policy.door.pipelining.mode != RULE_OFF) {
+        log_begin(s->env->log, LOG_INFO, "pipelining");
+        log_str(s->env->log, "id", session_id(s));
+        log_endpoint(s->env->log, "client", &s->peer.client);
+        log_end(s->env->log);
+        s->pipelined = true;
+    }
+    return true;
 }
 
 /* What the log shows of a command that cannot be read. A password is one also where its base64 is broken (L-3). */
@@ -296,7 +313,7 @@ static bool refuse_out_of_place(struct session *s, const struct command *c, bool
 {
     unsigned flags = rows[c->verb].flags;
 
-    if ((flags & ENDS_GROUP) && more_follows && c->verb != VERB_QUIT) {
+    if ((flags & ENDS_GROUP) && more_follows && c->verb != VERB_QUIT && !tolerates_pipelining(s, flags)) {
         refuse_synchronisation(s);
     } else if (is_in_clear(s) && !(flags & IN_CLEAR) && c->verb != VERB_BDAT) {
         refuse(s, 530, "5.7.0", "Must issue a STARTTLS command first", "require_tls", STR("command in clear"));

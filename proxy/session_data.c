@@ -23,6 +23,17 @@ static size_t signatures_wanted(const struct session *s)
     return (size_t)policy->dkim.signatures;
 }
 
+/* Of outgoing mail nothing is looked at. */
+static void look_at_parts(struct session *s)
+{
+    const struct policy *policy = &s->env->config->policy;
+    const struct envelope who = { .client = s->peer.client, .is_authenticated = s->is_authenticated };
+    const struct mime_limits limits = { policy->attachment.depth, policy->attachment.parts };
+
+    if (policy->attachment.rule.mode != RULE_OFF && !policy_is_exempt(policy, &who))
+        message_look_at_parts(&s->tx->message, &limits);
+}
+
 static void receiving_begin(struct session *s)
 {
     struct transaction *tx = s->tx;
@@ -32,6 +43,7 @@ static void receiving_begin(struct session *s)
     data_init(&tx->decoder, tx->used_bdat, is_binary, message_is_normalised(s->env->config, &s->peer.client.address));
     message_init(&tx->message, &s->env->messages, (size_t)s->env->config->limits.header_size, is_binary);
     message_hash_body(&tx->message, signatures_wanted(s));
+    look_at_parts(s);
 }
 
 /* no accepted recipient, no message. A doomed transaction ends here (P-13). True when DATA cannot go on. */

@@ -240,6 +240,7 @@ void delivered(struct session *s, const struct reply *south)
     struct session_env *env = s->env;
     struct reply north = *south;
 
+    memory_delivered(s, south);
     if (south->code / 100 == 2) {
         north.code = 250;
         env->accepted++;

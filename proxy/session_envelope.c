@@ -13,6 +13,7 @@ static bool must_cut(const struct session *s)
 
 static void transaction_free(struct session *s)
 {
+    memory_settle(s);
     record_forget(s);
     message_free(&s->tx->message);
     findings_free(s);
@@ -196,7 +197,7 @@ void do_rcpt(struct session *s, struct command *c, struct str line)
     }
 }
 
-static const struct route *route_for(const struct session *s, const struct path *path)
+const struct route *route_for(const struct session *s, const struct path *path)
 {
     char room[PATH_DOMAIN_MAX + 1];
     const struct config *config = s->env->config;
@@ -224,6 +225,15 @@ static void refuse_other_route(struct session *s)
     refuse_for_later(s, &reply, &s->tx->is_divided, "route", STR("one mail server per transaction"));
 }
 
+/* One that is refused as the back end did before is none of the policy's: another configuration would not let it in. */
+static void note_refused_recipient(struct session *s, const struct verdict *v)
+{
+    bool is_remembered = strcmp(v->check, "recipients") == 0;
+
+    s->tx->unknown_recipients += is_remembered;
+    record_recipient(s, is_remembered ? RECORD_RCPT_ELSEWHERE : RECORD_RCPT_REFUSED);
+}
+
 void rcpt_judged(struct session *s, const struct verdict *v)
 {
     struct transaction *tx = s->tx;
@@ -233,7 +243,7 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     if (verdict_refuses(v)) {
         tx->refused_recipients++;
         tx->rcpt_verdict = (struct verdict){ v->action, v->code, v->enhanced, STR(""), v->check, STR("") };
-        record_recipient(s, RECORD_RCPT_REFUSED);
+        note_refused_recipient(s, v);
         refuse_verdict(s, v);
         return;
     }
@@ -338,6 +348,7 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     }
     s->pending = PENDING_NONE;
     await_client(s, WAIT_COMMAND);
+    memory_recipient_answered(s, reply);
     if (reply->code / 100 == 2) {
         remember_recipient(s);
         record_recipient(s, RECORD_RCPT_ACCEPTED);

@@ -156,6 +156,8 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
         .is_authenticated = s->is_authenticated,
         .now = s->env->unix_ms / 1000,
         .listener = s->peer.listener->name,
+        .talked_early = str_of(s->talked_early != NULL ? s->talked_early : ""),
+        .pipelined = s->pipelined,
     };
     if (tx == NULL)
         return;
@@ -164,6 +166,8 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     e->is_smtputf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0;
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
+    if (e->rcpt != NULL)
+        e->known_recipient = memory_of_recipient(s, route_for(s, e->rcpt), e->rcpt);
     e->rcpt_accepted = (size_t)tx->recipients;
     e->only_postmaster = tx->recipients > 0 && !tx->has_others;
     e->declared_size = tx->mail.mail.size;
@@ -220,9 +224,9 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
     case ASK_MX:
     case ASK_PTR: return false;
     case ASK_LIST: lists_answer_broken(s, facts, *q); return true;
-    case ASK_GEO:
     case ASK_SEEN:
-    case ASK_STANDING:
+    case ASK_STANDING: memory_answer(s, facts, q); return true;
+    case ASK_GEO:
     case ASK_SIG:
     case ASK_PARTS:
     case ASK_BODY:
@@ -288,9 +292,24 @@ static void decide_if_possible(struct session *s, enum stage stage, struct judge
     evaluate(s, stage, session_facts(s), j);
 }
 
+/* The other checks had their say AT_CONNECT before the greeting. Undecided is no refusal. */
+bool early_talker_is_refused(struct session *s, struct judgement *j)
+{
+    static const struct check *const door[] = { &check_door };
+    const struct facts nothing_known = { .max = 1 };
+
+    envelope_fill(s, AT_CONNECT, &j->envelope);
+    do {
+        arena_init(&j->arena, s->env->scratch, sizeof s->env->scratch);
+        policy_evaluate_with(door, 1, &s->env->config->policy, AT_CONNECT, &j->envelope, NULL,
+                             s->facts != NULL ? &s->facts->facts : &nothing_known, &j->arena, &j->outcome);
+    } while (ask(s, AT_CONNECT, &j->outcome));
+    return j->outcome.decided && verdict_refuses(&j->outcome.verdict);
+}
+
 void body_ended(struct session *s)
 {
-    struct facts *facts = s->tx->message.hashes != NULL ? facts_room(s, AT_END) : NULL;
+    struct facts *facts = message_has_answers(&s->tx->message) ? facts_room(s, AT_END) : NULL;
 
     if (facts != NULL)
         message_answer_body(&s->tx->message, facts);
@@ -394,8 +413,10 @@ void judge(struct session *s, enum stage stage)
         s->facts->looks_ahead = true;
         s->facts->ahead = stage;
     }
-    if (stage >= AT_HEADERS)
+    if (stage >= AT_HEADERS) {
         findings_note(s, stage, &j);
+        memory_note(s, stage, &j.outcome);
+    }
     note_scores(s, &j.outcome);
     lists_note(s, &j.outcome);
     decided(s, stage, &j.outcome.verdict);

@@ -80,6 +80,8 @@ void record_transaction(struct session *s)
         .is_tls = s->is_tls,
         .is_authenticated = s->is_authenticated,
         .is_smtputf8 = (mail->has & HAS_SMTPUTF8) != 0,
+        .talked_early = s->talked_early != NULL,
+        .pipelined = s->pipelined,
         .mail_from = mail->path.text,
         .has_header = tx->message.header_done,
         .size = tx->message.size,

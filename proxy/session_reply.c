@@ -13,20 +13,32 @@ struct str session_id(const struct session *s)
  * which every client takes for "try again". The session itself goes on until its event is over (settle), and a message whose
  * end was read is finished (X1): callers still need their transaction.
  */
-static void put_reply(struct session *s, const struct reply *reply)
+static void put_octets(struct session *s, struct str octets)
 {
-    char out[REPLY_ROOM];
-    struct str id = reply->code >= 400 ? session_id(s) : STR("");
-    size_t n;
-
-    if (s->north_gone || s->wants.north.end != LEG_OPEN)
-        return;
-    n = reply_print(reply, id, out, sizeof out);
-    if (n > 0 && chain_put(&s->wants.north.out, &s->env->control, str_from(out, n), CHAIN_FORCE))
+    if (s->north_gone || s->wants.north.end != LEG_OPEN ||
+        (octets.n > 0 && chain_put(&s->wants.north.out, &s->env->control, octets, CHAIN_FORCE)))
         return;
     s->north_gone = true;
     s->wants.north.end = LEG_RESET;
     snprintf(s->end_reason, sizeof s->end_reason, "out of memory");
+}
+
+static void put_reply(struct session *s, const struct reply *reply)
+{
+    char out[REPLY_ROOM];
+    struct str id = reply->code >= 400 ? session_id(s) : STR("");
+
+    greeting_complete(s); /* a greeting that has begun has an end, whatever comes behind it */
+    if (!s->north_gone && s->wants.north.end == LEG_OPEN)
+        put_octets(s, str_from(out, reply_print(reply, id, out, sizeof out)));
+}
+
+void say_line(struct session *s, const char *line)
+{
+    char out[GREETING_MAX + 2];
+    int n = snprintf(out, sizeof out, "%s\r\n", line);
+
+    put_octets(s, str_from(out, (size_t)n < sizeof out ? (size_t)n : 0));
 }
 
 void say(struct session *s, int code, const char *enhanced, const char *text)
@@ -97,8 +109,10 @@ void refuse_reply(struct session *s, const struct reply *reply, const char *chec
 {
     log_refusal(s, reply, check, reason);
     say_reply(s, reply);
-    if (++s->errors > s->env->config->limits.errors)
+    if (++s->errors > errors_allowed(s))
         leave_with(s, "4.7.0", "Too many errors", "too many errors");
+    else
+        tarpit(s);
 }
 
 void refuse(struct session *s, int code, const char *enhanced, const char *text, const char *check, struct str reason)
@@ -115,6 +129,7 @@ void leave(struct session *s, const char *reason)
 {
     if (s->wait == WAIT_NOTHING)
         return;
+    tarpit_release(s);
     s->wait = WAIT_NOTHING;
     if (s->end_reason[0] == '\0')
         snprintf(s->end_reason, sizeof s->end_reason, "%s", reason);
@@ -222,6 +237,10 @@ void log_connection(struct session *s)
     log_num(log, "transactions", s->transactions);
     log_num(log, "accepted", s->accepted);
     log_num(log, "errors", s->errors);
+    if (s->talked_early != NULL)
+        log_text(log, "talked_early", s->talked_early);
+    if (s->tarpit_ms > 0)
+        log_num(log, "tarpit_ms", (int64_t)s->tarpit_ms);
     log_text(log, "end", s->end_reason[0] != '\0' ? s->end_reason : "dropped");
     log_num(log, "ms", (int64_t)(s->env->now - s->begun_at));
     log_end(log);

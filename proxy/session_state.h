@@ -1,6 +1,7 @@
 /* The inside of a session, shared by the session_*.c files and seen by nobody else.
  *
  * - session.c: life, events from the driver, what is wanted next, time
+ * - session_door.c: the greeting, who speaks before it is over, the tarpit
  * - session_command.c: the command table and the commands without a transaction
  * - session_envelope.c: MAIL, RCPT, RSET, and opening the back end
  * - session_data.c: DATA and BDAT, receiving the message
@@ -8,6 +9,7 @@
  * - session_auth.c: AUTH, relayed line by line
  * - session_south.c: what the back end's events mean for the client
  * - session_policy.c: asking the policy and going on with its verdict
+ * - session_memory.c: what all workers remember of senders and recipients
  * - session_results.c: what it found, for the front of the message and for the log
  * - session_reply.c: replies and log lines
  *
@@ -23,15 +25,16 @@
 #include "smtp_data.h"
 
 enum wait {
-    WAIT_COMMAND, /* a command line */
-    WAIT_TLS,     /* the handshake with the client */
-    WAIT_AUTH,    /* a line of the AUTH exchange */
-    WAIT_DATA,    /* more of a DATA stream */
-    WAIT_BDAT,    /* more of a BDAT chunk */
-    WAIT_VERDICT, /* answers for the policy; `stage` */
-    WAIT_BACKEND, /* the back end, for the command in `pending` */
-    WAIT_END,     /* the back end's answer to the end of data, or what has to come before it */
-    WAIT_NOTHING  /* closing */
+    WAIT_COMMAND,  /* a command line */
+    WAIT_GREETING, /* the pause in the greeting; who speaks in it is an early talker */
+    WAIT_TLS,      /* the handshake with the client */
+    WAIT_AUTH,     /* a line of the AUTH exchange */
+    WAIT_DATA,     /* more of a DATA stream */
+    WAIT_BDAT,     /* more of a BDAT chunk */
+    WAIT_VERDICT,  /* answers for the policy; `stage` */
+    WAIT_BACKEND,  /* the back end, for the command in `pending` */
+    WAIT_END,      /* the back end's answer to the end of data, or what has to come before it */
+    WAIT_NOTHING   /* closing */
 };
 
 enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
@@ -68,6 +71,9 @@ struct findings {
     const char *check; /* that had something to say against it; "" */
 };
 
+/* What a message says about its sender, once it is over. */
+enum fate { FATE_OPEN, FATE_GOOD, FATE_BAD };
+
 struct transaction {
     unsigned number;
     struct command mail; /* slices point into mail_line and mail.room */
@@ -78,9 +84,10 @@ struct transaction {
     size_t first_rcpt_n;
     uint64_t recipients; /* accepted by the back end */
     uint64_t refused_recipients;
-    bool has_others; /* a recipient that is not the postmaster was accepted */
-    bool is_full;    /* a recipient above the limit was refused */
-    bool is_divided; /* a recipient of another route was refused */
+    uint64_t unknown_recipients; /* of the refused ones: those that the back end does not know */
+    bool has_others;             /* a recipient that is not the postmaster was accepted */
+    bool is_full;                /* a recipient above the limit was refused */
+    bool is_divided;             /* a recipient of another route was refused */
     const struct route *route;
     bool mail_sent;     /* MAIL is under way or accepted at the back end */
     bool used_bdat;     /* the message comes by BDAT */
@@ -104,6 +111,9 @@ struct transaction {
     uint64_t begun_at;    /* ms */
     struct doom doom;
     unsigned removed_results;
+    enum fate fate;
+    char standing_key[PATH_DOMAIN_MAX + 16]; /* who vouches for the message; session_memory.c */
+    size_t standing_key_n;
     struct recorded *recorded;   /* recipients, while a ring is there; session_record.c */
     struct verdict rcpt_verdict; /* the policy's last refusal of a recipient; its text and reason are not kept */
 };
@@ -146,7 +156,11 @@ struct session {
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
     unsigned errors, junk, transactions, accepted;
-    char end_reason[100]; /* a copy: what a stream says of its failure goes with the stream */
+    bool is_greeting;                           /* the greeting's last line is still to come */
+    const char *talked_early;                   /* what came before that line (protocol_guess); NULL: nothing */
+    bool pipelined;                             /* out of place, and tolerated */
+    uint64_t held_since, held_until, tarpit_ms; /* ms; held_until: UINT64_MAX while it is not held */
+    char end_reason[100];                       /* a copy: what a stream says of its failure goes with the stream */
 };
 
 /* RFC 5321 4.5.3.2.6: the client waits 10 minutes for the answer to its end of data. An answer of the back end
@@ -181,9 +195,29 @@ void log_noted(struct session *, const struct score *);
 /* backend= and via=: the last connection south, also when it is gone. */
 void log_south(struct session *);
 
+/* One line of a reply, as it is, without its end. */
+void say_line(struct session *, const char *line);
+
 /* ---- session.c ---- */
 /* Waits for the client: a command line, a line of AUTH, or message bytes. The time it has starts now. */
 void await_client(struct session *, enum wait);
+
+/* ---- session_door.c ---- */
+enum { GREETING_MAX = 300 };
+/* Of [relay] or [door] networks, or authenticated. */
+bool is_known_good(const struct session *);
+void greeting_begin(struct session *);
+void greeting_over(struct session *);     /* the pause is */
+void greeting_complete(struct session *); /* says the last line, if that is still to come */
+size_t greeting_input(struct session *, struct str in);
+/* limits.errors and the like, or what they are under stress. */
+uint64_t errors_allowed(const struct session *);
+uint64_t junk_allowed(const struct session *);
+uint64_t command_patience(const struct session *);   /* ms */
+uint64_t handshake_patience(const struct session *); /* ms */
+/* After a refusal: perhaps its reply has to wait. */
+void tarpit(struct session *);
+void tarpit_release(struct session *);
 
 /* ---- session_command.c ---- */
 void session_greet(struct session *);
@@ -206,6 +240,7 @@ void doom_with(struct session *, const struct reply *);
 void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
+const struct route *route_for(const struct session *, const struct path *rcpt);
 void rcpt_continue(struct session *);             /* the back end is open: MAIL if due, and RCPT */
 unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
 void rcpt_send(struct session *);                 /* RCPT alone: MAIL is accepted or under way */
@@ -279,6 +314,19 @@ uint64_t lists_patience(const struct session *, const struct facts *);
 /* What lists have not answered within `waited` reads TEMP. */
 void lists_expire(struct session *, struct facts *, uint64_t waited);
 void lists_note(struct session *, const struct outcome *); /* in the log, each day once */
+
+/* ---- session_memory.c ---- */
+
+/* Answers STANDING and SEEN. */
+void memory_answer(const struct session *, struct facts *, const struct question *);
+/* What a deciding pass AT_HEADERS or AT_END wants to be remembered. */
+void memory_note(struct session *, enum stage, const struct outcome *);
+void memory_delivered(struct session *, const struct reply *south);
+void memory_settle(struct session *); /* the transaction is over */
+struct known_recipient memory_of_recipient(const struct session *, const struct route *, const struct path *rcpt);
+void memory_recipient_answered(struct session *, const struct reply *);
+/* Asks the door alone, while the greeting goes on. */
+bool early_talker_is_refused(struct session *, struct judgement *);
 
 /* ---- session_results.c ---- */
 

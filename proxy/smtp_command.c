@@ -192,13 +192,14 @@ static const struct verb_row *find_verb(struct str name)
 
 /* ---- other protocols ---- */
 
-/* First words of requests (HTTP, SIP, RTSP) that a browser or a confused client can be made to send to port
- * 25.
+/* First words of requests (HTTP, SIP, RTSP) that a browser or a confused client can be made to send to port 25, and of a
+ * PROXY header from somebody who is not to send one.
  */
 static const struct str foreign_words[] = {
-    STR_INIT("GET"),     STR_INIT("POST"),     STR_INIT("PUT"),      STR_INIT("HEAD"),  STR_INIT("CONNECT"),
-    STR_INIT("OPTIONS"), STR_INIT("DELETE"),   STR_INIT("TRACE"),    STR_INIT("PATCH"), STR_INIT("PRI"),
-    STR_INIT("INVITE"),  STR_INIT("REGISTER"), STR_INIT("DESCRIBE"),
+    STR_INIT("GET"),      STR_INIT("POST"),     STR_INIT("PUT"),      STR_INIT("HEAD"),      STR_INIT("CONNECT"),
+    STR_INIT("OPTIONS"),  STR_INIT("DELETE"),   STR_INIT("TRACE"),    STR_INIT("PATCH"),     STR_INIT("PRI"),
+    STR_INIT("INVITE"),   STR_INIT("REGISTER"), STR_INIT("DESCRIBE"), STR_INIT("SUBSCRIBE"), STR_INIT("NOTIFY"),
+    STR_INIT("PROPFIND"), STR_INIT("ANNOUNCE"), STR_INIT("PROXY"),
 };
 
 /* Header fields of such a request, and the banner of SSH. */

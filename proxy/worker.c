@@ -46,8 +46,50 @@ static void flush_log(struct worker *w)
         uv_timer_start(&w->retry_log, on_retry_log, LOG_RETRY_MS, 0);
 }
 
+/* ---- stress ---- */
+
+enum {
+    STRESS_MS = 100, /* between two looks; each adds up all rows of the counts */
+    LOOK_MS = 1000   /* while nothing happens */
+};
+
+static bool is_short_of_sessions(const struct worker *w)
+{
+    const struct limits *limits = &w->config->limits;
+
+    return limits->stress > 0 && counts_total(w->start->counts) * 100 >= limits->stress * limits->sessions;
+}
+
+static void on_next_look(uv_timer_t *timer)
+{
+    (void)timer; /* the turn of the loop is what counts */
+}
+
+/* Once a turn of the loop, where no session is being served; now and then while all are silent: others may fill the rest. */
+static void look_at_stress(struct worker *w)
+{
+    bool is_stressed;
+
+    worker_clock(w);
+    if (w->open > 0 && !uv_is_active((uv_handle_t *)&w->next_look) && !uv_is_closing((uv_handle_t *)&w->next_look))
+        uv_timer_start(&w->next_look, on_next_look, LOOK_MS, 0);
+    if (w->env.now < w->stress_at)
+        return;
+    w->stress_at = w->env.now + STRESS_MS;
+    is_stressed = is_short_of_sessions(w);
+    if (is_stressed == w->env.is_stressed)
+        return;
+    w->env.is_stressed = is_stressed;
+    log_begin(w->env.log, LOG_WARN, "stress");
+    log_text(w->env.log, "is", is_stressed ? "on" : "off");
+    log_num(w->env.log, "sessions", (int64_t)counts_total(w->start->counts));
+    log_end(w->env.log);
+    connections_stressed(w);
+}
+
 static void on_before_poll(uv_prepare_t *prepare)
 {
+    look_at_stress(prepare->data);
     lookups_go_on(prepare->data);
     probes_arm(prepare->data);
     flush_log(prepare->data);
@@ -159,7 +201,8 @@ static void be_deaf(struct worker *w)
 void worker_check_end(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_list_test };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look,
+                                   &w->next_list_test };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -272,6 +315,11 @@ static bool open_env(struct worker *w)
     env->servers = &w->servers;
     env->past = w->start->past;
     env->lists = w->start->lists;
+    env->standing = w->start->standing;
+    env->greylist = w->start->greylist;
+    env->recipients = w->start->recipients;
+    env->counts = w->start->counts;
+    env->row = w->start->row;
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
@@ -309,7 +357,8 @@ static bool listen_to_signals(struct worker *w)
 static bool open_loop(struct worker *w)
 {
     uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_list_test };
+                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look,
+                                   &w->next_list_test };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;

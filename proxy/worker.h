@@ -13,8 +13,11 @@
 
 #include "config.h"
 #include "counts.h"
+#include "greylist.h"
 #include "list_states.h"
 #include "past.h"
+#include "recipients.h"
+#include "standing.h"
 #include "tls.h"
 
 struct worker_port {
@@ -32,6 +35,9 @@ struct worker_start {
     struct counts *counts;
     struct past *past;
     struct list_states *lists;
+    struct standing *standing;
+    struct shared_table *greylist;
+    struct shared_table *recipients;
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;

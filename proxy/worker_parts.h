@@ -50,6 +50,7 @@ struct worker {
     struct connection *by_number[NUMBER_CHAINS];
     uint64_t last_number;
     TAILQ_HEAD(connections_answered, connection) answered; /* their sessions go on before the loop waits again */
+    uint64_t stress_at;                                    /* ms, when to look again whether sessions run short */
     uint64_t session_id[SESSION_IDS];
     unsigned session_ids; /* of them left */
     uv_loop_t loop;
@@ -64,6 +65,7 @@ struct worker {
     struct list_test list_test[LISTS_MAX]; /* of the configuration's lists: those under way */
     uv_timer_t drain_end;
     uv_timer_t give_back;
+    uv_timer_t next_look; /* at whether sessions run short */
 };
 
 /* A client's connection: its two streams and its session. */
@@ -115,6 +117,7 @@ void connection_end(struct connection *);
 void connection_remove(struct connection *);   /* one whose stream never came to be */
 void connection_answered(struct connection *); /* some of its questions were */
 void connections_drain(struct worker *);
+void connections_stressed(struct worker *); /* sessions run short, or no longer */
 void connections_end(struct worker *);
 
 /* worker_resolver.c */

@@ -34,7 +34,7 @@ static bool write_leg(struct stream *stream, struct leg *leg)
 {
     size_t before = leg->out.n;
 
-    if (stream == NULL || before == 0 || leg->end == LEG_RESET)
+    if (stream == NULL || before == 0 || leg->end == LEG_RESET || leg->is_held)
         return false;
     stream_write(stream, &leg->out);
     return leg->out.n < before;
@@ -373,6 +373,19 @@ void connections_drain(struct worker *w)
             continue;
         }
         session_drain(c->session);
+        serve(c);
+    }
+}
+
+void connections_stressed(struct worker *w)
+{
+    struct connection *next;
+
+    for (struct connection *c = w->connections; c != NULL; c = next) {
+        next = c->next;
+        if (c->session == NULL)
+            continue;
+        session_stressed(c->session);
         serve(c);
     }
 }

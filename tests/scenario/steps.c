@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../proxy/counts.h"
+
 enum { SHOWN_LINE = 150, BULK = 65536, BULK_EDGE = 4096, BULK_PIECE = 4093 };
 
 static void fail(struct play *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -578,6 +580,32 @@ static void others_hold(struct play *p, struct str text)
     p->others_hold = (size_t)n;
 }
 
+static void sessions_run_short(struct play *p, struct str rest)
+{
+    (void)rest;
+    world_stress(&p->world, true);
+}
+
+static void sessions_are_plenty(struct play *p, struct str rest)
+{
+    (void)rest;
+    world_stress(&p->world, false);
+}
+
+/* Of another worker. */
+static void others_in_the_tarpit(struct play *p, struct str text)
+{
+    struct counts *counts = p->world.env->counts;
+    unsigned long long n = 0;
+
+    if (counts == NULL || !take_number(&text, &n))
+        fail(p, "how many, in which tarpit?");
+    else
+        counts_clear(counts, 1);
+    for (; counts != NULL && n > 0; n--)
+        counts_hold(counts, 1, UINT64_MAX);
+}
+
 static void pause_here(struct play *p, struct str rest)
 {
     (void)p;
@@ -874,6 +902,9 @@ static const struct row {
     { "wait", EVENT, wait_for, NULL, NULL },
     { "pause", EVENT, pause_here, NULL, NULL },
     { "drain", EVENT, drain, NULL, NULL },
+    { "sessions run short", EVENT, sessions_run_short, NULL, NULL },
+    { "sessions are plenty", EVENT, sessions_are_plenty, NULL, NULL },
+    { "others in the tarpit", EVENT, others_in_the_tarpit, NULL, NULL },
     { "new session", EVENT, new_session, NULL, NULL },
     { "others hold", EVENT, others_hold, NULL, NULL },
     { "dns answers", EVENT, dns_answers, NULL, NULL },

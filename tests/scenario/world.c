@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../proxy/counts.h"
+
 enum { OFFER_MAX = 16384, RESTLESS = 200000 };
 
 int world_in_product;
@@ -32,6 +34,15 @@ static const struct base_value {
     { "dkim", "check", "no" },
     { "arc", "check", "no" },
     { "dmarc", "mode", "off" },
+    /* What is remembered from one session to the next ("use standing", "use recipients"). */
+    { "standing", "mode", "off" },
+    { "recipients", "mode", "off" },
+    { "lookalike", "mode", "off" },
+    { "impersonation", "mode", "off" },
+    { "attachment", "mode", "off" }, /* "use attachment" */
+    /* "use door", "use tarpit" */
+    { "door", "pause", "0" },
+    { "tarpit", "sessions", "0" },
 };
 
 /* Takes "[section] key = value" apart. */
@@ -186,7 +197,8 @@ static bool write_leg(struct world *w, struct wire *wire, struct leg *leg)
     bool wrote = false;
 
     /* T-1: behind the go-ahead nothing goes out in clear. */
-    while (wire->state == WIRE_OPEN && !wire->wants_tls && leg->end != LEG_RESET && leg->out.n > 0 && wire->room > 0) {
+    while (wire->state == WIRE_OPEN && !wire->wants_tls && leg->end != LEG_RESET && !leg->is_held && leg->out.n > 0 &&
+           wire->room > 0) {
         struct str front = chain_front(&leg->out);
         size_t n = front.n < wire->room ? front.n : wire->room;
 
@@ -403,7 +415,8 @@ static bool has_output(const struct world *w)
 {
     const struct session_wants *wants = session_wants(w->session);
 
-    return (wants->north.out.n > 0 && w->north.state == WIRE_OPEN && w->north.room > 0 && !w->north.wants_tls) ||
+    return (wants->north.out.n > 0 && !wants->north.is_held && w->north.state == WIRE_OPEN && w->north.room > 0 &&
+            !w->north.wants_tls) ||
            (wants->south.out.n > 0 && w->south.state == WIRE_OPEN && w->south.room > 0 && !w->south.wants_tls) ||
            wants->open_south || wants->south.end != LEG_OPEN || wants->ask;
 }
@@ -530,6 +543,15 @@ void world_drain(struct world *w)
     settle(w);
 }
 
+void world_stress(struct world *w, bool is_stressed)
+{
+    w->env->is_stressed = is_stressed;
+    if (w->session == NULL)
+        return;
+    IN_PRODUCT(session_stressed(w->session));
+    settle(w);
+}
+
 static bool is_awaited(struct world *w, struct question q)
 {
     const struct fact *fact = NULL;
@@ -592,6 +614,10 @@ void world_free(struct world *w)
         log_free(w->env->log);
     past_free(w->env->past);
     list_states_free(w->env->lists);
+    standing_free(w->env->standing);
+    shared_table_free(w->env->greylist);
+    shared_table_free(w->env->recipients);
+    counts_free(w->env->counts);
     free(w->env);
     bytes_free(&w->setting.ini);
     bytes_free(&w->setting.offers);
@@ -637,6 +663,10 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->servers = &w->servers;
     w->env->past = past_new();
     w->env->lists = list_states_new();
+    w->env->standing = standing_new(&w->config->policy.standing);
+    w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
+    w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
+    w->env->counts = w->config->tarpit.sessions > 0 ? counts_new(1) : NULL;
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);
     pool_init(&w->env->control, 1 << 20);

@@ -86,6 +86,7 @@ void world_secured(struct world *, struct wire *);
 void world_room(struct world *, struct wire *, size_t octets); /* the peer reads so much more; SIZE_MAX: everything */
 void world_wait(struct world *, uint64_t ms);
 void world_drain(struct world *);
+void world_stress(struct world *, bool is_stressed); /* sessions run short, or no longer */
 /* An answer to what was asked and found nobody at home; false when it was not asked, or answered already. */
 bool world_answer(struct world *, const struct dns_record *);
 /* All that is asked about `name` fails; false when nothing is. */

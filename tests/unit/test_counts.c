@@ -48,6 +48,24 @@ static void counts_in_and_out(void)
     counts_free(c);
 }
 
+static void tarpit_is_bounded_over_all_workers(void)
+{
+    struct counts *c = counts_new(100);
+
+    CHECK(!counts_hold(c, 0, 0));
+    CHECK(counts_hold(c, 0, 3));
+    CHECK(counts_hold(c, 1, 3));
+    CHECK(counts_hold(c, 2, 3));
+    CHECK(!counts_hold(c, 1, 3));
+    CHECK(!counts_hold(c, 5, 3));
+    counts_unhold(c, 2);
+    CHECK(counts_hold(c, 5, 3));
+    counts_clear(c, 0); /* a worker was killed */
+    CHECK(counts_hold(c, 6, 3));
+    CHECK(!counts_hold(c, 6, 3));
+    counts_free(c);
+}
+
 static void total_is_limited_over_all_workers(void)
 {
     struct counts_limits limits = { 2, 0, 0 };
@@ -198,6 +216,7 @@ static void a_full_table_skips_the_limit_of_the_address(void)
 static const struct test_case tests[] = {
     TEST(counts_in_and_out),
     TEST(total_is_limited_over_all_workers),
+    TEST(tarpit_is_bounded_over_all_workers),
     TEST(an_address_is_limited_over_all_workers),
     TEST(ipv6_is_counted_by_network),
     TEST(each_listener_has_its_own_limit),

@@ -72,7 +72,7 @@ static void what_goes_in_comes_out(void)
     facts_init(&facts, table, 8, memory, sizeof memory);
     facts_answer(&facts, (struct question){ ASK_TXT, STR("example.net") }, FACT_OK, &value, 1);
     e.facts = &facts;
-    e.is_tls = e.is_smtputf8 = true;
+    e.is_tls = e.is_smtputf8 = e.talked_early = e.pipelined = true;
     rcpt[0].fate = RECORD_RCPT_REFUSED;
     rcpt[0].text = STR("\xc3\xbc@local.example");
     e.helo = STR("a \"b\\\x7f");
@@ -82,6 +82,7 @@ static void what_goes_in_comes_out(void)
     CHECK_EQ_INT(record.time, 1795348800);
     CHECK_EQ_INT(record.client.port, 40112);
     CHECK(record.is_esmtp && record.is_tls && record.is_smtputf8 && !record.is_authenticated);
+    CHECK(record.talked_early && record.pipelined);
     CHECK_EQ_STR(record.helo.p, record.helo.n, "a \"b\\\x7f");
     CHECK_EQ_STR(record.mail_from.text.p, record.mail_from.text.n, "a@example.net");
     CHECK_EQ_STR(record.rcpt[0].text.p, record.rcpt[0].text.n, "\xc3\xbc@local.example");

@@ -104,6 +104,10 @@ static const struct verb_sample verb_samples[] = {
     { S("User-Agent: x"), VERB_FOREIGN, COMMAND_OK, S("") },
     { S("SSH-2.0-OpenSSH_9.9"), VERB_FOREIGN, COMMAND_OK, S("") },
     { S("INVITE sip:a@b SIP/2.0"), VERB_FOREIGN, COMMAND_OK, S("") },
+    { S("PROXY TCP4 127.0.0.1 127.0.0.1 1 25"), VERB_FOREIGN, COMMAND_OK, S("") },
+    { S("PROPFIND / HTTP/1.1"), VERB_FOREIGN, COMMAND_OK, S("") },
+    { S("ANNOUNCE rtsp://x RTSP/1.0"), VERB_FOREIGN, COMMAND_OK, S("") },
+    { S("SUBSCRIBE sip:a@b SIP/2.0"), VERB_FOREIGN, COMMAND_OK, S("") },
     { S("GETTING"), VERB_UNKNOWN, COMMAND_UNKNOWN, S("") },
     { S("Hosts"), VERB_UNKNOWN, COMMAND_UNKNOWN, S("") },
 };

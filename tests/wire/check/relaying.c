@@ -2,8 +2,7 @@
  * P-3, P-6).
  *
  * Recipients are judged as they stand on the south wire, by the oracle's own parser: what the gateway believed it had
- * sent does not matter, only what the back end reads. P-8 is judged as far as the log names the temporary error; rate
- * limits (P-9) have no keys in the configuration yet and no row here. */
+ * sent does not matter, only what the back end reads. P-8 is judged as far as the log names the temporary error. */
 #include "relaying.h"
 
 #include <stdlib.h>
@@ -562,6 +561,8 @@ const struct invariant relaying_invariants[] = {
       .judge = judge_replies, .needs_north = true },
     { .id = "P-8", .name = "a DNS without an answer refuses nothing for good",
       .judge = judge_temporary, .needs_north = true, .needs_log = true },
+    { .id = "P-9", .name = "no more is accepted of a client in any window than its rate allows",
+      .judge = judge_rates, .needs_north = true, .needs_config = true },
     { .id = "P-10", .name = "mail to the postmaster is not refused by a policy about its sender",
       .judge = judge_postmaster, .needs_north = true },
     { .id = "P-11", .name = "the client is offered what is implemented here and at the back end, AUTH never in clear",

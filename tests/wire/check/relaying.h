@@ -16,6 +16,9 @@ void judge_replies(const struct trial *, struct tally *);    /* P-7 */
 void judge_temporary(const struct trial *, struct tally *);  /* P-8 */
 void judge_postmaster(const struct trial *, struct tally *); /* P-10 */
 
+/* rates.c */
+void judge_rates(const struct trial *, struct tally *); /* P-9 */
+
 /* What the shape of a line depends on. */
 struct line_rules {
     bool is_utf8;         /* the transaction was opened with SMTPUTF8 */

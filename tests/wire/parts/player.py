@@ -23,6 +23,8 @@ ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
 CANNOT = {"admission:": "admission is decided by counts of real connections",
           "balancer:": "on a wire it takes a PROXY header (tests/wire/scenarios/ends.txt)",
           "message pool:": "no such small message pool",
+          "sessions run short": "it takes hundreds of them (tests/e2e/test_door.py)",
+          "sessions are plenty": "the same", "others in the tarpit": "it takes a second worker (tests/e2e/test_door.py)",
           "others hold": "other sessions' memory cannot be held", "north takes": "the kernel takes what it likes",
           "south takes": "the kernel takes what it likes"}
 # Before these something may have come that is expected later: who is gone hears nothing, and connections are the kernel's.

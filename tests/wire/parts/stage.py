@@ -26,6 +26,8 @@ BASE = (                # as in tests/scenario/world.c
     ("server", "hostname", "gw.local.example"), ("listen mx", "tls", "off"), ("backend", "servers", "10.0.0.1:25"),
     ("relay", "domains", "local.example"), ("author", "strict", "no"), ("spf", "check", "no"), ("dkim", "check", "no"),
     ("arc", "check", "no"), ("dmarc", "mode", "off"),
+    ("attachment", "mode", "off"),
+    ("door", "pause", "0"), ("tarpit", "sessions", "0"),
     # The wire's own: no probe but the first comes in between, and the scenario, not the clock, ends a question.
     ("server", "workers", "1"), ("timeouts", "probe", "3600s"), ("dns", "timeout", "10s"), ("dns", "tries", "5"),
 )
