@@ -91,6 +91,14 @@ static struct entry *claim(struct list_states *states, uint64_t id)
     return e;
 }
 
+bool list_states_have_broken(const struct list_states *states)
+{
+    for (size_t i = 0; i < LIST_STATES_MAX; i++)
+        if (atomic_load_explicit(&states->entry[i].broken, memory_order_relaxed) != 0)
+            return true;
+    return false;
+}
+
 bool list_is_broken(const struct list_states *states, const struct list_policy *list)
 {
     const struct entry *e = find(states, id_of(list));

@@ -28,6 +28,8 @@ struct list_states;
 struct list_states *list_states_new(void);
 void list_states_free(struct list_states *);
 
+/* Whether any list is broken, maybe one of an old configuration: mostly none is, and this costs less to know. */
+bool list_states_have_broken(const struct list_states *);
 bool list_is_broken(const struct list_states *, const struct list_policy *);
 
 /* ---- a test ---- */

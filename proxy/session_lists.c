@@ -16,9 +16,9 @@ static size_t lists_n(const struct session *s)
 void lists_answer_broken(struct session *s, struct facts *facts, struct question q)
 {
     struct str broken[LISTS_MAX];
-    size_t n = 0;
+    size_t n = 0, most = list_states_have_broken(s->env->lists) ? lists_n(s) : 0;
 
-    for (size_t i = 0; i < lists_n(s) && n < LISTS_MAX; i++)
+    for (size_t i = 0; i < most && n < LISTS_MAX; i++)
         if (list_at(s, i)->self_test && list_is_broken(s->env->lists, list_at(s, i)))
             broken[n++] = list_at(s, i)->name;
     facts_answer(facts, q, n > 0 ? FACT_OK : FACT_NODATA, broken, n);

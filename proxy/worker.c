@@ -200,9 +200,8 @@ static void be_deaf(struct worker *w)
 /* The last handle to be closed ends the loop by itself. */
 void worker_check_end(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look,
-                                   &w->next_list_test };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,    &w->drain_end,
+                                   &w->give_back,  &w->dns_due,      &w->next_look, &w->next_list_test };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -356,9 +355,8 @@ static bool listen_to_signals(struct worker *w)
 
 static bool open_loop(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look,
-                                   &w->next_list_test };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,    &w->drain_end,
+                                   &w->give_back,  &w->dns_due,      &w->next_look, &w->next_list_test };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;

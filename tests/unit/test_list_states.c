@@ -117,6 +117,7 @@ static void answers_decide(void)
             CHECK_EQ_STR(test.why, strlen(test.why), row->why);
         CHECK_EQ_INT(list_test_end(states, &list, &test, 2000), fails ? LIST_SWITCHED_OFF : LIST_AS_BEFORE);
         CHECK_EQ_INT(list_is_broken(states, &list), fails);
+        CHECK_EQ_INT(list_states_have_broken(states), fails);
         CHECK_EQ_INT(list_test_due(states, &list), 2000 + (row->why == NULL ? LIST_AGAIN_MS
                                                            : fails          ? LIST_BROKEN_MS
                                                                             : LIST_DAILY_MS));
