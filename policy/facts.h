@@ -34,8 +34,9 @@ enum ask {
     ASK_BODY, /* key: body_hash_name(), "relaxed" or "simple 100"; values: SHA-256 in base64, octets of the whole
                * canonical body. Given with the end of the message, never looked up. */
     ASK_PAST, /* key: dkim_past_key(); value: "fail" when a body that was streamed under this signature contradicted it */
-    ASK_LIST,     /* key: the zone of a block list; value: "broken" while its self-test fails (RFC 5782 5) */
-    ASK_SEEN,     /* key: of the greylist; values: seconds since it was seen first, or last and "passed" */
+    ASK_LIST, /* key: "broken"; values: names of the lists whose self-test fails (RFC 5782 5). One fact for all of them,
+               * mostly an empty one. */
+    ASK_SEEN, /* key: of the greylist; values: seconds since it was seen first, or last and "passed" */
     ASK_STANDING, /* key: "example.org 64500", who sent and from where; values: how many good and bad messages lately */
     ASK_PARTS, /* key: "parts"; values: one for each named part (mime.h). Given with the end of the message, never looked up */
     ASK_KINDS

@@ -26,7 +26,9 @@ enum option_type {
     OPTION_DOMAINS,     /* struct domain_set, "*.example.org" allowed */
     OPTION_DOMAIN_FILE, /* the same domain set as the row before it: a file with one name a line, '#' comments */
     OPTION_ENDPOINTS, /* struct endpoint_list, addresses only; `min` is the default port, 0 when a port must be given */
-    OPTION_WORDS      /* struct str_list */
+    OPTION_WORDS,     /* struct str_list */
+    OPTION_SET,       /* unsigned: a bit for each of `choices` that is given */
+    OPTION_LIST_CODES /* struct list_codes: return codes of a block list */
 };
 
 struct network_list {
@@ -44,6 +46,17 @@ struct str_list {
     size_t n;
 };
 
+/* Addresses a block list answers with: each octet within its range. "127.0.0.2-11:4" */
+struct list_code {
+    uint8_t low[4], high[4];
+    uint8_t points; /* 0: those of the list */
+};
+
+struct list_codes {
+    const struct list_code *item;
+    size_t n;
+};
+
 struct option {
     const char *section; /* "limits"; for repeated sections the word before the name: "route" */
     const char *key;
@@ -51,7 +64,7 @@ struct option {
     size_t offset;      /* of the value in the section's struct */
     const char *preset; /* the default as the ini would say it; NULL: no default, may stay empty; see `required` */
     uint64_t min, max;  /* NUMBER, BYTES, SECONDS (in ms); lists: max items, 0 for any number */
-    const char *const *choices; /* CHOICE: NULL-terminated */
+    const char *const *choices; /* CHOICE, SET: NULL-terminated */
     bool required;
     const char *unit; /* NUMBER: "sessions", "octets", ...; may be NULL */
     const char *help; /* one or two plain sentences */

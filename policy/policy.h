@@ -170,6 +170,34 @@ struct score_policy {
     uint64_t tag, quarantine, reject; /* points; 0: never */
 };
 
+/* What lists are asked about; bits of list_policy.of. */
+enum list_of { LIST_CLIENT, LIST_HELO, LIST_MAIL_FROM, LIST_FROM, LIST_IDENTITIES };
+enum list_addresses { LIST_IPV4, LIST_IPV6 };
+enum list_kind { LIST_BLOCK, LIST_WELCOME };
+enum { LISTS_MAX = 32 };
+
+/* [list NAME] */
+struct list_policy {
+    struct str name; /* what clients and the log are told: a zone may hold a key */
+    struct str zone; /* canonical */
+    unsigned of;     /* 1u << LIST_CLIENT ... */
+    struct list_codes codes;
+    int kind; /* enum list_kind */
+    uint64_t points;
+    uint64_t parents;   /* names above a domain that are asked about, too */
+    unsigned addresses; /* 1u << LIST_IPV4, LIST_IPV6: of clients */
+    uint64_t timeout;   /* ms that a session waits for it */
+    int temperror;      /* enum on_temperror */
+    bool self_test;
+    struct str reply; /* more for the client, such as a URL */
+};
+
+struct lists_policy {
+    struct rule rule;
+    uint64_t threshold; /* points from which a client is refused */
+    bool early;         /* before the greeting */
+};
+
 /* [standing]; times in ms */
 struct standing_policy {
     struct rule rule;
@@ -209,6 +237,8 @@ struct policy {
     struct door_policy door;
     struct geo_policy geo;
     struct score_policy score;
+    struct lists_policy lists;
+    struct section_list list; /* struct list_policy */
     struct attachment_policy attachment;
 };
 
@@ -437,6 +467,7 @@ extern const struct check check_dkim;       /* finds out */
 extern const struct check check_arc;        /* finds out */
 extern const struct check check_dmarc;      /* finds out, and judges */
 extern const struct check check_spf_alone;  /* judges what SPF found where DMARC did not */
+extern const struct check check_lists;      /* block lists and welcome lists of the DNS */
 extern const struct check check_recipients; /* what the mail server said about them lately */
 extern const struct check check_greylist;   /* first mail of a sender */
 extern const struct check check_standing;   /* what a sender's mail was like before */

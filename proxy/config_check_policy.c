@@ -5,6 +5,8 @@
 
 #include "nearest.h"
 
+#include "../policy/list.h"
+
 enum { NAMES_MAX = 64 };
 
 /* ---- words ---- */
@@ -149,6 +151,44 @@ static void check_geo_sections(struct config_reading *r)
         check_origin(r, &rules[i]);
 }
 
+/* ---- [list NAME] ---- */
+
+/* The zone in the form of names, by default the section's name. */
+static void settle_zone(struct config_reading *r, struct config_instance *instance, struct list_policy *list)
+{
+    char room[PATH_DOMAIN_MAX + 1];
+    struct str zone = domain_canonical(list->zone.n > 0 ? list->zone : list->name, room);
+    char *kept;
+
+    if (!domain_is_valid(zone) || str_find(zone, '.') == zone.n) {
+        config_complain(r, config_line_of(instance, "zone"), instance, "zone",
+                        list->zone.n > 0 ? "\"%s\": expected a domain name of two labels or more"
+                                         : "missing, and the section's name \"%s\" is no domain name",
+                        CONFIG_QUOTED(list->zone.n > 0 ? list->zone : list->name));
+        return;
+    }
+    if (zone.n > LIST_ZONE_MAX) {
+        config_complain(r, config_line_of(instance, "zone"), instance, "zone",
+                        "%zu octets, and %d are the most: an address has to fit in front of it", zone.n, LIST_ZONE_MAX);
+        return;
+    }
+    kept = config_take(&r->store, zone.n + 1);
+    if (kept == NULL) {
+        config_complain_memory(r);
+        return;
+    }
+    memcpy(kept, zone.p, zone.n);
+    list->zone = str_from(kept, zone.n);
+}
+
+static void check_list(struct config_reading *r, struct list_policy *list)
+{
+    struct config_instance *instance = config_instance_at(r, list);
+
+    if (instance->errors_n == 0)
+        settle_zone(r, instance, list);
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -157,4 +197,6 @@ void config_check_policy(struct config_reading *r)
     for (size_t i = 0; i < policy->exceptions.n; i++)
         check_exception(r, &exceptions[i]);
     check_geo_sections(r);
+    for (size_t i = 0; i < policy->list.n; i++)
+        check_list(r, (struct list_policy *)policy->list.item + i);
 }

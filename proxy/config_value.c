@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "../policy/list.h"
 #include "../policy/path.h"
 
 enum { PRINT_COLUMNS = 100 };
@@ -363,6 +364,41 @@ static bool read_words(struct value *v, struct str text)
     return list->item != NULL;
 }
 
+static bool read_list_code(struct value *v, struct str item, void *at)
+{
+    return list_code_parse(item, at) || expected(v, item);
+}
+
+static bool read_list_codes(struct value *v, struct str text)
+{
+    struct list_codes *codes = v->at;
+
+    codes->item = read_items(v, text, sizeof *codes->item, read_list_code, &codes->n);
+    return codes->item != NULL;
+}
+
+static bool read_member(struct value *v, struct str item)
+{
+    for (unsigned i = 0; v->row->choices[i] != NULL; i++)
+        if (str_ieq(str_of(v->row->choices[i]), item)) {
+            *(unsigned *)v->at |= 1u << i;
+            return true;
+        }
+    return expected(v, item);
+}
+
+static bool read_set(struct value *v, struct str text)
+{
+    struct str item;
+
+    *(unsigned *)v->at = 0;
+    if (count_items(text) == 0)
+        expected(v, text);
+    while (next_item(v, &text, &item))
+        read_member(v, item);
+    return *(unsigned *)v->at != 0;
+}
+
 /* "example.org" or "*.example.org" into `entry`. */
 static bool read_pattern(struct value *v, struct str item, struct domain_entry *entry)
 {
@@ -524,6 +560,28 @@ static void print_domains(const struct option *row, const void *at, FILE *out)
         print_item(out, &column, set->item[i].is_wildcard ? "*." : "", set->item[i].name);
 }
 
+static void print_list_codes(const struct option *row, const void *at, FILE *out)
+{
+    const struct list_codes *codes = at;
+    size_t column = 0;
+
+    (void)row;
+    for (size_t i = 0; i < codes->n; i++) {
+        char text[LIST_CODE_TEXT_MAX];
+
+        print_item(out, &column, "", str_from(text, list_code_print(&codes->item[i], text)));
+    }
+}
+
+static void print_set(const struct option *row, const void *at, FILE *out)
+{
+    const unsigned *set = at;
+
+    for (unsigned i = 0; row->choices[i] != NULL; i++)
+        if (*set & 1u << i)
+            fprintf(out, " %s", row->choices[i]);
+}
+
 /* The set is printed by the row before; the file's name is not kept. */
 static void print_nothing(const struct option *row, const void *at, FILE *out)
 {
@@ -559,6 +617,9 @@ static const struct value_type {
     [OPTION_ENDPOINTS] = { read_endpoints, print_endpoints, sizeof(struct endpoint_list), true, true,
                            "addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25" },
     [OPTION_WORDS] = { read_words, print_words, sizeof(struct str_list), true, true, "words" },
+    [OPTION_SET] = { read_set, print_set, sizeof(unsigned), true, false, NULL },
+    [OPTION_LIST_CODES] = { read_list_codes, print_list_codes, sizeof(struct list_codes), true, false,
+                            "return codes such as 127.0.0.2 or 127.0.0.4-11:3, never 127.0.0.1 or 127.255.255.0-255" },
 };
 
 bool config_value_is_list(enum option_type type)
@@ -598,7 +659,7 @@ const char *config_value_expects(const struct option *row, char out[CONFIG_EXPEC
 {
     if (types[row->type].expects != NULL)
         return types[row->type].expects;
-    if (row->type != OPTION_CHOICE)
+    if (row->type != OPTION_CHOICE && row->type != OPTION_SET)
         return expects_range(row, out);
     join_choices(row->choices, out, CONFIG_EXPECTS_MAX);
     return out;

@@ -151,7 +151,7 @@ static void do_job(struct judge *j, const struct signature_job *job)
  */
 static bool is_nothing_here(const struct judge *j, enum ask kind)
 {
-    return kind == ASK_PAST || kind == ASK_STANDING || (kind == ASK_SEEN && j->in.known == NULL);
+    return kind == ASK_PAST || kind == ASK_LIST || kind == ASK_STANDING || (kind == ASK_SEEN && j->in.known == NULL);
 }
 
 static void ask(struct judge *j, struct question q)

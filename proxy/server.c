@@ -415,7 +415,8 @@ static int prepare(struct supervisor *s)
     s->workers = (unsigned)s->setup.config->workers;
     s->counts = counts_new(s->setup.config->limits.sessions);
     s->past = past_new();
-    if (s->counts == NULL || s->past == NULL || !open_tables(s) || !open_log(s, s->setup.config)) {
+    s->lists = list_states_new();
+    if (s->counts == NULL || s->past == NULL || s->lists == NULL || !open_tables(s) || !open_log(s, s->setup.config)) {
         fprintf(stderr, "postern: cannot start: %s\n", strerror(errno));
         return EX_OSERR;
     }
@@ -440,6 +441,7 @@ static void finish(struct supervisor *s)
     ports_close(&s->ports, NULL);
     counts_free(s->counts);
     past_free(s->past);
+    list_states_free(s->lists);
     standing_free(s->standing);
     shared_table_free(s->greylist);
     shared_table_free(s->recipients);

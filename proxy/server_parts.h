@@ -6,6 +6,7 @@
 
 #include "counts.h"
 #include "greylist.h"
+#include "list_states.h"
 #include "log.h"
 #include "notify.h"
 #include "past.h"
@@ -36,6 +37,7 @@ struct supervisor {
     unsigned counted_as[CONFIG_LISTENERS_MAX];
     struct counts *counts;
     struct past *past;
+    struct list_states *lists;
     struct standing *standing;
     struct shared_table *greylist;
     struct shared_table *recipients;

@@ -64,6 +64,7 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
         .tls_client = s->setup.tls_client,
         .counts = s->counts,
         .past = s->past,
+        .lists = s->lists,
         .standing = s->standing,
         .greylist = s->greylist,
         .recipients = s->recipients,

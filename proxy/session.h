@@ -22,6 +22,7 @@
 #include "config.h"
 #include "geoip.h"
 #include "greylist.h"
+#include "list_states.h"
 #include "log.h"
 #include "past.h"
 #include "recipients.h"
@@ -47,6 +48,7 @@ struct session_env {
     char scratch[POLICY_ARENA_SIZE];        /* arena of one policy pass */
     struct geoip *geo;                      /* NULL: no database is configured */
     struct past *past;                      /* shared by all workers */
+    struct list_states *lists;              /* the same */
     struct standing *standing;              /* the same; NULL: nothing is known of senders */
     struct shared_table *greylist;          /* the same */
     struct shared_table *recipients;        /* the same */

@@ -223,10 +223,10 @@ static bool answer_at_once(struct session *s, struct facts *facts, const struct 
     case ASK_AAAA:
     case ASK_MX:
     case ASK_PTR: return false;
+    case ASK_LIST: lists_answer_broken(s, facts, *q); return true;
     case ASK_SEEN:
     case ASK_STANDING: memory_answer(s, facts, q); return true;
     case ASK_GEO: geo_answer(facts, q, s->env->geo); return true;
-    case ASK_LIST:
     case ASK_SIG:
     case ASK_PARTS:
     case ASK_BODY:
@@ -379,14 +379,25 @@ void policy_clock(struct session *s)
     }
 }
 
-uint64_t policy_deadline(const struct session *s)
+/* All waits of a transaction together may last so long. */
+static uint64_t verdict_deadline(const struct session *s)
 {
     const struct facts_room *room = s->facts;
     uint64_t most = s->env->config->timeouts.verdict;
 
+    return room->wait_since + (room->waited < most ? most - room->waited : 0);
+}
+
+uint64_t policy_deadline(const struct session *s)
+{
+    const struct facts_room *room = s->facts;
+    uint64_t deadline, most;
+
     if (room == NULL || room->wait_since == NEVER)
         return NEVER;
-    return room->wait_since + (room->waited < most ? most - room->waited : 0);
+    deadline = verdict_deadline(s);
+    most = lists_patience(s, &room->facts);
+    return most < deadline - room->wait_since ? room->wait_since + most : deadline;
 }
 
 void judge(struct session *s, enum stage stage)
@@ -407,6 +418,7 @@ void judge(struct session *s, enum stage stage)
         memory_note(s, stage, &j.outcome);
     }
     note_scores(s, &j.outcome);
+    lists_note(s, &j.outcome);
     decided(s, stage, &j.outcome.verdict);
 }
 
@@ -439,7 +451,9 @@ void policy_answered(struct session *s)
 
 void policy_expired(struct session *s)
 {
-    if (s->facts != NULL)
+    if (s->facts != NULL && s->env->now < verdict_deadline(s))
+        lists_expire(s, &s->facts->facts, s->env->now - s->facts->wait_since);
+    else if (s->facts != NULL)
         facts_close(&s->facts->facts);
     policy_answered(s);
 }

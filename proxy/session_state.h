@@ -306,6 +306,15 @@ struct judgement {
     struct outcome outcome;
 };
 
+/* ---- session_lists.c ---- */
+/* The names of the lists that fail their self-test. */
+void lists_answer_broken(struct session *, struct facts *, struct question);
+/* ms that a wait for what is unknown may last before some list is given up; UINT64_MAX: no list is waited for. */
+uint64_t lists_patience(const struct session *, const struct facts *);
+/* What lists have not answered within `waited` reads TEMP. */
+void lists_expire(struct session *, struct facts *, uint64_t waited);
+void lists_note(struct session *, const struct outcome *); /* in the log, each day once */
+
 /* ---- session_memory.c ---- */
 
 /* Answers STANDING and SEEN. */

@@ -200,8 +200,8 @@ static void be_deaf(struct worker *w)
 /* The last handle to be closed ends the loop by itself. */
 void worker_check_end(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,    &w->drain_end,
+                                   &w->give_back,  &w->dns_due,      &w->next_look, &w->next_list_test };
 
     if (w->state < WORKER_RETIRING || w->connections != NULL)
         return;
@@ -313,6 +313,7 @@ static bool open_env(struct worker *w)
         return false;
     env->servers = &w->servers;
     env->past = w->start->past;
+    env->lists = w->start->lists;
     env->standing = w->start->standing;
     env->greylist = w->start->greylist;
     env->recipients = w->start->recipients;
@@ -361,8 +362,8 @@ static bool listen_to_signals(struct worker *w)
 
 static bool open_loop(struct worker *w)
 {
-    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,
-                                   &w->drain_end,  &w->give_back,    &w->dns_due,   &w->next_look };
+    uv_timer_t *const timers[] = { &w->open_doors, &w->retry_accept, &w->retry_log, &w->next_probe,    &w->drain_end,
+                                   &w->give_back,  &w->dns_due,      &w->next_look, &w->next_list_test };
 
     if (uv_loop_init(&w->loop) != 0)
         return false;
@@ -381,6 +382,7 @@ static void serve(struct worker *w)
 {
     worker_clock(w);
     lookups_open(w);
+    lists_open(w);
     uv_timer_start(&w->open_doors, on_open_doors, OPEN_AT_LATEST_MS, 0);
     probes_look(w);
     if (w->probes_out == 0)

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "counts.h"
 #include "greylist.h"
+#include "list_states.h"
 #include "past.h"
 #include "recipients.h"
 #include "standing.h"
@@ -33,6 +34,7 @@ struct worker_start {
     struct tls_client *const *tls_client; /* one per route; NULL where TLS is off */
     struct counts *counts;
     struct past *past;
+    struct list_states *lists;
     struct standing *standing;
     struct shared_table *greylist;
     struct shared_table *recipients;

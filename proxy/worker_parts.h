@@ -61,6 +61,8 @@ struct worker {
     uv_timer_t next_probe;
     uint64_t probe_at; /* ms, when it goes off; UINT64_MAX: not running */
     uv_timer_t dns_due;
+    uv_timer_t next_list_test;
+    struct list_test list_test[LISTS_MAX]; /* of the configuration's lists: those under way */
     uv_timer_t drain_end;
     uv_timer_t give_back;
     uv_timer_t next_look; /* at whether sessions run short */
@@ -127,6 +129,13 @@ void lookups_go_on(
 void lookups_admit(struct connection *);
 void lookups_forget(struct connection *);
 bool lookups_ask(struct connection *); /* what its session needs to know; true when some of it was known at once */
+
+void lookups_collect(struct worker *); /* answers that the resolver has */
+
+/* worker_lists.c */
+enum { LISTS_ASKER = 0 /* to the resolver; connections begin at 1 */ };
+void lists_open(struct worker *);
+void lists_answered(struct worker *, const struct resolver_answer *);
 
 /* worker_probe.c */
 bool probes_init(struct worker *);

@@ -27,9 +27,6 @@ static struct dns_socket **socket_place(struct worker *w, int fd)
     return place;
 }
 
-/* What came is told to the sessions in lookups_go_on(). */
-static void collect(struct worker *w);
-
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct dns_socket *socket = poll->data;
@@ -38,7 +35,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     worker_clock(w);
     resolver_ready(w->resolver, socket->fd, status < 0 || (events & UV_READABLE) != 0,
                    status < 0 || (events & UV_WRITABLE) != 0);
-    collect(w);
+    lookups_collect(w);
 }
 
 static void on_socket_closed(uv_handle_t *handle)
@@ -168,6 +165,8 @@ static void deliver(struct worker *w, const struct resolver_answer *answer)
     struct facts *facts;
     const struct fact *fact;
 
+    if (answer->asker == LISTS_ASKER)
+        lists_answered(w, answer);
     if (c == NULL || c->session == NULL)
         return;
     c->asked--;
@@ -178,7 +177,7 @@ static void deliver(struct worker *w, const struct resolver_answer *answer)
         facts_answer(facts, answer->question, answer->state, answer->value, answer->n);
 }
 
-static void collect(struct worker *w)
+void lookups_collect(struct worker *w)
 {
     struct resolver_answer answer;
 
@@ -194,7 +193,7 @@ bool lookups_ask(struct connection *c)
         unmark(c);
         hand_over(c);
         if (c->worker->resolver != NULL)
-            collect(c->worker);
+            lookups_collect(c->worker);
         is_answered = is_answered || c->is_answered;
     } while (c->is_answered);
     return is_answered;
@@ -208,7 +207,7 @@ static void on_due(uv_timer_t *timer)
 
     worker_clock(w);
     resolver_tick(w->resolver);
-    collect(w);
+    lookups_collect(w);
 }
 
 static void arm(struct worker *w)

@@ -29,6 +29,26 @@ static struct domain_entry enforced[] = { { STR_INIT("example.com"), true } };
 static struct domain_entry monitored[] = { { STR_INIT("example.com"), false } };
 static struct domain_entry lists[] = { { STR_INIT("lists.example"), false } };
 static struct network relay, forwarders;
+static const struct list_code code = { .low = { 127, 0, 0, 2 }, .high = { 127, 0, 0, 2 } };
+static struct list_policy dns_lists[] = {
+    { .name = STR_INIT("block"),
+      .zone = STR_INIT("block.example"),
+      .of = 15,
+      .codes = { &code, 1 },
+      .points = 5,
+      .parents = 1,
+      .addresses = 3,
+      .temperror = TEMPERROR_TEMPFAIL,
+      .self_test = true },
+    { .name = STR_INIT("welcome"),
+      .zone = STR_INIT("welcome.example"),
+      .of = 15,
+      .codes = { &code, 1 },
+      .kind = LIST_WELCOME,
+      .points = 3,
+      .addresses = 3,
+      .temperror = TEMPERROR_TEMPFAIL },
+};
 
 /* What becomes of the body, and of signatures without a fact of their own. */
 enum body { BODY_EMPTY, BODY_FIRST, BODY_LAST, BODY_OTHER };
@@ -74,6 +94,8 @@ static void read_option(char letter)
     case 'S': p->spf.check = false; break;
     case 'D': p->dkim.check = false; break;
     case 'C': p->arc.check = false; break;
+    case 'L': p->list = (struct section_list){ dns_lists, 2 }; break;
+    case 'Y': p->lists.early = true; break;
     case 'F': in.forgeries = true; break;
     case 'P': in.is_remembered = true; break;
     case 'f': in.body = BODY_FIRST; break;
@@ -97,6 +119,7 @@ static void set_up(struct str letters)
                    .quarantine_mailbox = STR_INIT("q@local.example"),
                    .forwarders = { &forwarders, 1 },
                    .lists = { lists, 1 } },
+        .lists = { .rule.mode = RULE_REJECT, .threshold = 5 },
     };
     in.forgeries = in.is_remembered = false;
     in.body = BODY_EMPTY;
@@ -205,6 +228,9 @@ static void answer_from_name(struct facts *facts, struct question q)
         value = STR("10 mx.x.example");
     else if (q.kind == ASK_PTR)
         value = STR("mail.x.example");
+    else if (q.kind == ASK_A &&
+             (domain_is_within(q.key, STR("block.example")) || domain_is_within(q.key, STR("welcome.example"))))
+        value = STR("127.0.0.2");
     else if (q.kind == ASK_AAAA)
         value = STR("2001:db8::1");
     facts_answer(facts, q, FACT_OK, &value, 1);
@@ -220,6 +246,8 @@ static void answer(struct facts *facts, struct question q)
         facts_answer(facts, q, known->state, known->value, known->n);
     else if (q.kind == ASK_SIG)
         facts_answer(facts, q, FACT_OK, &word, 1);
+    else if (q.kind == ASK_LIST)
+        facts_answer(facts, q, FACT_NODATA, NULL, 0);
     else if (q.kind == ASK_PAST)
         facts_answer(facts, q, in.is_remembered ? FACT_OK : FACT_NODATA, &word, in.is_remembered);
     else if (in.known.limited || in.known.closed) /* "* LIMIT", "* TEMP" */

@@ -613,6 +613,7 @@ void world_free(struct world *w)
     if (w->env->log != NULL)
         log_free(w->env->log);
     past_free(w->env->past);
+    list_states_free(w->env->lists);
     standing_free(w->env->standing);
     shared_table_free(w->env->greylist);
     shared_table_free(w->env->recipients);
@@ -661,6 +662,7 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->log = log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_INFO, -1);
     w->env->servers = &w->servers;
     w->env->past = past_new();
+    w->env->lists = list_states_new();
     w->env->standing = standing_new(&w->config->policy.standing);
     w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
     w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
@@ -671,7 +673,7 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->now = 1000000;
     w->env->unix_ms = INT64_C(1795348800000); /* 2026-11-22 12:00:00 UTC */
     log_set_time(w->env->log, w->env->unix_ms);
-    if (w->env->log == NULL || w->env->past == NULL || !servers_init(&w->servers, w->config))
+    if (w->env->log == NULL || w->env->past == NULL || w->env->lists == NULL || !servers_init(&w->servers, w->config))
         abort();
     teach_servers(w);
     oracle_init(&w->oracle, &w->rules);

@@ -392,7 +392,7 @@ static void check_option_row(const struct option *row)
     CHECK(row->help != NULL && strlen(row->help) > 10 && row->help[strlen(row->help) - 1] == '.');
     CHECK(strspn(row->key, "abcdefghijklmnopqrstuvwxyz_") == strlen(row->key));
     CHECK(!has_range || (row->preset != NULL && row->min < row->max));
-    CHECK(row->type != OPTION_CHOICE || (row->preset != NULL && row->choices != NULL));
+    CHECK((row->type != OPTION_CHOICE && row->type != OPTION_SET) || (row->preset != NULL && row->choices != NULL));
     CHECK(row->type != OPTION_BOOL || row->preset != NULL);
     CHECK(row->preset == NULL || !row->required);
 }
