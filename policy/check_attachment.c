@@ -209,14 +209,12 @@ static bool look_at_part(struct pass *pass, struct str value, struct found first
 {
     struct part part = { .path = STR_INIT("") };
     struct mime_word word;
+    char *room = arena_take(pass->arena, value.n + 1);
 
-    while (value.n > 0) {
-        char *room = arena_take(pass->arena, str_find(value, ' ') + 1);
-
-        if (room == NULL)
-            return false;
-        if (!mime_word_next(&value, &word, room))
-            break;
+    if (room == NULL)
+        return false;
+    while (mime_word_next(&value, &word, room)) {
+        room += word.value.n;
         if (part.path.n == 0)
             part.path = word.value;
         else

@@ -303,8 +303,10 @@ static bool read_parameter(struct str piece, bool has_comments, struct parameter
 
     if (equals == piece.n)
         return false;
-    if (has_comments && name.n > 0 && name.p[name.n - 1] == ')')
+    if (has_comments) {
+        name = skip_comments(name);
         name = trim(str_from(name.p, str_find(name, '(')));
+    }
     for (at = name.n; at > 0 && !is_space(name.p[at - 1]) && name.p[at - 1] != ')'; at--)
         ;
     name = str_skip(name, at);

@@ -133,15 +133,19 @@ void mime_tell(struct mime *m, const char *key, struct str value)
     hash_text(m, value);
 }
 
-/* From the last dot but one on; all of a name with few dots, cut to what an extension can be. */
+/* The last two, with their dots; nothing longer than extensions are. */
 static struct str extensions(struct str name)
 {
     size_t at = name.n;
     int dots = 0;
 
-    while (at > 0 && dots < 2 && name.n - at < 64)
-        dots += name.p[--at] == '.';
-    return dots > 0 ? str_skip(name, at) : STR("");
+    for (size_t i = name.n; i > 0 && dots < 2 && name.n - i < 64; i--) {
+        if (name.p[i - 1] != '.')
+            continue;
+        at = i - 1;
+        dots++;
+    }
+    return str_skip(name, at);
 }
 
 /* NUL ends the text for some readers; the others turn it round, or hide a part of it. */
