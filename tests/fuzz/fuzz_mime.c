@@ -48,7 +48,7 @@ static size_t read_words(struct str value)
     size_t n = 0;
 
     for (; mime_word_next(&value, &word, room); n++)
-        must((word.key.n == 0) == (n == 0 || str_eq(word.value, STR("encrypted"))));
+        must(n == 0 ? word.key.n == 0 : word.key.n > 0 || str_eq(word.value, STR("encrypted")));
     return n;
 }
 
