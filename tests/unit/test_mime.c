@@ -332,10 +332,22 @@ static void many_fields_are_bounded(void)
 {
     big_n = 0;
     add(MIXED "--b\r\n");
-    for (int i = 0; i < 33; i++)
+    for (int i = 0; i < 9; i++)
         add("Content-Type: a/b\r\n");
     add("\r\n");
     CHECK(holds(told_of_big(99), "- over=field\n"));
+}
+
+static void names_of_a_part_are_bounded(void)
+{
+    for (int names = 60; names <= 70; names += 10) {
+        big_n = 0;
+        add(MIXED "--b\r\nContent-Type: a/b");
+        for (int i = 0; i < names / 2; i++)
+            add("; name=x");
+        add("\r\n\r\n");
+        CHECK_EQ_INT(holds(told_of_big(99), "over=report"), names == 70);
+    }
 }
 
 /* 900 pictures are one kind of part after the first ones, 900 different names are more than is told. */
@@ -389,6 +401,7 @@ static const struct test_case tests[] = {
     TEST(long_fields_are_cut_in_their_middle),
     TEST(long_names_keep_their_end),
     TEST(many_fields_are_bounded),
+    TEST(names_of_a_part_are_bounded),
     TEST(the_report_is_bounded),
     TEST(words_are_read),
 };
