@@ -13,7 +13,6 @@ import email
 import email.policy
 import os
 import subprocess
-import sys
 import tempfile
 import urllib.parse
 
