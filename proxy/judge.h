@@ -11,7 +11,7 @@
  *     judge->verdict, judge->step[0..steps)
  *     judge_end(&judge)
  *
- * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified and bodies are hashed here,
+ * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified, bodies are hashed and their parts looked at here,
  * and PAST (what a running proxy remembers of streamed bodies) is nothing.
  */
 #ifndef PROXY_JUDGE_H
