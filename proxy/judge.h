@@ -11,8 +11,8 @@
  *     judge->verdict, judge->step[0..steps)
  *     judge_end(&judge)
  *
- * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified, bodies are hashed and their parts looked at here,
- * and PAST (what a running proxy remembers of streamed bodies) is nothing.
+ * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified, bodies are hashed and their
+ * parts looked at here, and PAST (what a running proxy remembers of streamed bodies) is nothing.
  */
 #ifndef PROXY_JUDGE_H
 #define PROXY_JUDGE_H
