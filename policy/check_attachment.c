@@ -26,6 +26,11 @@ struct part {
 
 enum { EXTENSION_MAX = 32, NAME_CUTS_MAX = 8, NAME_MAX = 512 };
 
+static bool is_blank(uint32_t code)
+{
+    return code == 0xA0 || code == 0x3000 || (code >= 0x2000 && code <= 0x200A);
+}
+
 /* A character of a name as it counts: 0 for one that nobody sees, a blank for all blanks. Returns its length. */
 static size_t take_character(struct str s, char *c)
 {
@@ -33,15 +38,15 @@ static size_t take_character(struct str s, char *c)
     size_t n = utf8_decode(s, &code);
 
     *c = s.p[0];
-    if (n <= 1 && ((unsigned char)s.p[0] < ' ' || s.p[0] == '\x7f'))
+    if (n == 0) /* of another character set */
+        return 1;
+    if (code < ' ' || code == 0x7F || (n > 1 && utf8_is_hidden(code)))
         *c = '\0';
-    else if (n > 1 && utf8_is_hidden(code))
-        *c = '\0';
-    else if (code == 0xA0 || code == 0x3000 || (code >= 0x2000 && code <= 0x200A))
+    else if (is_blank(code))
         *c = ' ';
     else
         return 1;
-    return n > 0 ? n : 1;
+    return n;
 }
 
 /* Without what is not seen, and without the dots and blanks that Windows leaves off the end. */
@@ -209,14 +214,12 @@ static bool look_at_part(struct pass *pass, struct str value, struct found first
 {
     struct part part = { .path = STR_INIT("") };
     struct mime_word word;
+    char *room = arena_take(pass->arena, value.n + 1);
 
-    while (value.n > 0) {
-        char *room = arena_take(pass->arena, str_find(value, ' ') + 1);
-
-        if (room == NULL)
-            return false;
-        if (!mime_word_next(&value, &word, room))
-            break;
+    if (room == NULL)
+        return false;
+    while (mime_word_next(&value, &word, room)) {
+        room += word.value.n;
         if (part.path.n == 0)
             part.path = word.value;
         else
@@ -323,10 +326,12 @@ static void run(struct pass *pass)
 
 #define AT(field) offsetof(struct policy, attachment.field)
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a designator takes no parentheses */
 /* clang-format off */
 #define MODE(key_, field, preset_, help_) \
     { .section = "attachment", .key = key_, .type = OPTION_CHOICE, .offset = AT(field), .preset = preset_, \
       .choices = rule_modes, .help = help_ }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct option options[] = {
     RULE_ROWS("attachment", AT(rule), "reject", "3"),

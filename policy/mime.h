@@ -36,7 +36,8 @@
 enum {
     MIME_DEPTH_MAX = 100,   /* of containers within each other */
     MIME_FIELD_MAX = 12288, /* octets of a field of a part; of a longer one its middle is passed over */
-    MIME_FIELDS_MAX = 32,   /* fields of one part that are read */
+    MIME_FIELDS_MAX = 8,    /* fields of one part that are read */
+    MIME_WORDS_MAX = 64,    /* words of one value, repetitions counted */
     MIME_WINDOW = 4096,     /* decoded octets at the front of a part */
     MIME_REPORT_MAX = 7168, /* octets of the answer */
     MIME_RECORD_MAX = 1536, /* of one value */
@@ -96,7 +97,7 @@ struct mime_entity {
 
 enum mime_line { LINE_START, LINE_PLAIN, LINE_DASHES, LINE_BEGIN };
 
-/* 30 KB, without pointers into anything. */
+/* 27 KB, without pointers into anything. */
 struct mime {
     struct mime_limits limits;
     uint64_t entities;
@@ -131,7 +132,8 @@ struct mime {
 
     bool record_is_open, record_is_worth, record_is_cut;
     size_t record_at; /* where it begins in the report */
-    uint64_t alike;   /* hash of it without path and front of names */
+    unsigned record_words;
+    uint64_t alike; /* hash of it without path and front of names */
     uint64_t told_alike[MIME_TOLD_MAX];
     uint16_t told_end[MIME_TOLD_MAX];
     size_t told;

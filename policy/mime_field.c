@@ -11,7 +11,7 @@
 #include "base64.h"
 #include "mime_parts.h"
 
-enum { READING_MAX = 2048, SEGMENTS_MAX = 64, TYPE_MAX = 96 };
+enum { READING_MAX = 2048, SEGMENTS_MAX = 32, TYPE_MAX = 96 };
 
 /* One reading. A long one loses its middle: what it begins and ends with counts. */
 struct reading {
@@ -184,7 +184,7 @@ static void add_boundary(struct mime *m, struct str text)
 /* A boundary is compared as it stands: none is shortened, since it would not be found again. */
 static void use(struct mime *m, enum purpose purpose, struct str text)
 {
-    struct reading words = { .n = 0 };
+    struct reading words;
 
     if (purpose == FOR_BOUNDARY) {
         add_boundary(m, text);
@@ -192,6 +192,7 @@ static void use(struct mime *m, enum purpose purpose, struct str text)
     }
     text = trim(text);
     mime_tell_name(m, "name=", text);
+    words.n = 0;
     if (read_words(text, &words))
         mime_tell_name(m, "name=", trim(text_of(&words)));
 }
@@ -199,8 +200,10 @@ static void use(struct mime *m, enum purpose purpose, struct str text)
 /* The long boundary: hashed as it is read, in both ways, without a copy. */
 static void use_value(struct mime *m, enum purpose purpose, struct str value)
 {
-    struct reading r = { .n = 0 };
+    struct reading r;
 
+    if (purpose == FOR_NAME && !mime_has_words(m))
+        return;
     if (purpose == FOR_BOUNDARY && value.n > READING_MAX) {
         if (value.p[0] == '"') {
             value = str_skip(value, 1);
@@ -209,6 +212,7 @@ static void use_value(struct mime *m, enum purpose purpose, struct str value)
         add_boundary(m, value);
         return;
     }
+    r.n = 0;
     read_strict(value, &r);
     use(m, purpose, text_of(&r));
     r.n = 0;
@@ -303,8 +307,10 @@ static bool read_parameter(struct str piece, bool has_comments, struct parameter
 
     if (equals == piece.n)
         return false;
-    if (has_comments && name.n > 0 && name.p[name.n - 1] == ')')
+    if (has_comments) {
+        name = skip_comments(name);
         name = trim(str_from(name.p, str_find(name, '(')));
+    }
     for (at = name.n; at > 0 && !is_space(name.p[at - 1]) && name.p[at - 1] != ')'; at--)
         ;
     name = str_skip(name, at);
@@ -338,9 +344,10 @@ static struct str skip_charset(struct str s)
 
 static void put_segment(const struct parameter *p, struct reading *r)
 {
-    struct reading text = { .n = 0 };
+    struct reading text;
     bool is_first = !p->is_segment || p->number == 0;
 
+    text.n = 0;
     read_strict(p->value, &text);
     if (p->is_extended)
         put_decoded(r, is_first ? skip_charset(text_of(&text)) : text_of(&text), '%');
@@ -349,22 +356,28 @@ static void put_segment(const struct parameter *p, struct reading *r)
             put(r, text.text[i]);
 }
 
-/* Segments, by number. Where one number is given twice, once the first and once the last of them is taken. */
-static void use_segments(struct mime *m, enum purpose purpose, const struct parameter *segment, size_t n, bool last)
+/* Segments, by number. False when one number is given twice: of those the first, or the last, is taken. */
+static bool use_segments(struct mime *m, enum purpose purpose, const struct parameter *segment, size_t n, bool last)
 {
-    struct reading r = { .n = 0 };
+    struct reading r;
+    size_t used = 0, number = 0;
+    const struct parameter *found;
 
-    for (unsigned long long number = 0;; number++) {
-        const struct parameter *found = NULL;
-
-        for (size_t i = 0; i < n && (found == NULL || last); i++)
-            if (segment[i].number == number)
+    r.n = 0;
+    do {
+        found = NULL;
+        for (size_t i = 0; i < n; i++) {
+            if (segment[i].number != number)
+                continue;
+            used++;
+            if (found == NULL || last)
                 found = &segment[i];
-        if (found == NULL)
-            break;
-        put_segment(found, &r);
-    }
+        }
+        if (found != NULL)
+            put_segment(found, &r);
+    } while (found != NULL && number++ < n);
     use(m, purpose, text_of(&r));
+    return used <= number;
 }
 
 /* All parameters called `name`. */
@@ -375,11 +388,12 @@ static void read_parameters(struct mime *m, struct str value, struct str name, e
     size_t n = 0;
 
     while (list.rest.n > 0) {
-        struct reading r = { .n = 0 };
+        struct reading r;
 
         if (!read_parameter(take_piece(m, &list), has_comments, &p) || !str_ieq(p.name, name))
             continue;
         if (!p.is_segment && p.is_extended) {
+            r.n = 0;
             put_segment(&p, &r);
             use(m, purpose, text_of(&r));
         } else if (!p.is_segment) {
@@ -390,10 +404,8 @@ static void read_parameters(struct mime *m, struct str value, struct str name, e
             mime_note(m, MIME_OVER_FIELD);
         }
     }
-    if (n > 0) {
-        use_segments(m, purpose, segment, n, false);
+    if (n > 0 && !use_segments(m, purpose, segment, n, false))
         use_segments(m, purpose, segment, n, true);
-    }
 }
 
 static void read_both_ways(struct mime *m, struct str value, struct str name, enum purpose purpose)

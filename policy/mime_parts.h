@@ -38,6 +38,8 @@ void mime_window_close(struct mime *);
 /* ---- mime_report.c ---- */
 
 void mime_record_open(struct mime *);
+/* False when the open record takes no more words. */
+bool mime_has_words(struct mime *);
 /* A word of the open record, once: `key` with its "=". One longer than 120 octets loses its middle. */
 void mime_tell(struct mime *, const char *key, struct str value);
 /* The same, of a name that a part or a member of an archive has. */

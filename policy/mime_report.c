@@ -69,6 +69,7 @@ void mime_record_open(struct mime *m)
 {
     m->record_is_open = true;
     m->record_is_worth = m->record_is_cut = false;
+    m->record_words = 0;
     m->record_at = m->report_n;
     m->alike = MIME_HASH_SEED;
     for (size_t i = 0; i < m->levels; i++) {
@@ -102,19 +103,34 @@ static void put_value(struct mime *m, struct str value)
     put_encoded(m, str_skip(value, value.n - VALUE_MAX / 2));
 }
 
+/* Each costs a search for its like, so there is an end to them. */
+bool mime_has_words(struct mime *m)
+{
+    if (m->record_words < MIME_WORDS_MAX)
+        return true;
+    mime_note(m, MIME_OVER_REPORT);
+    return false;
+}
+
+/* A word that does not fit is left out whole. */
 static bool tell(struct mime *m, const char *key, struct str value)
 {
     size_t at = m->report_n;
+    bool was_cut = m->record_is_cut;
 
-    if (!m->record_is_open)
+    if (!m->record_is_open || !mime_has_words(m))
         return false;
+    m->record_words++;
+    m->record_is_cut = false;
     put(m, ' ');
     put_text(m, key);
     put_value(m, value);
-    if (!m->record_is_cut && is_repeated(m, at)) {
+    if (m->record_is_cut || is_repeated(m, at)) {
         m->report_n = at;
+        m->record_is_cut = was_cut || m->record_is_cut;
         return false;
     }
+    m->record_is_cut = was_cut;
     return true;
 }
 
@@ -133,15 +149,19 @@ void mime_tell(struct mime *m, const char *key, struct str value)
     hash_text(m, value);
 }
 
-/* From the last dot but one on; all of a name with few dots, cut to what an extension can be. */
+/* The last two, with their dots; nothing longer than extensions are. */
 static struct str extensions(struct str name)
 {
     size_t at = name.n;
     int dots = 0;
 
-    while (at > 0 && dots < 2 && name.n - at < 64)
-        dots += name.p[--at] == '.';
-    return dots > 0 ? str_skip(name, at) : STR("");
+    for (size_t i = name.n; i > 0 && dots < 2 && name.n - i < 64; i--) {
+        if (name.p[i - 1] != '.')
+            continue;
+        at = i - 1;
+        dots++;
+    }
+    return str_skip(name, at);
 }
 
 /* NUL ends the text for some readers; the others turn it round, or hide a part of it. */

@@ -543,9 +543,8 @@ static void print_endpoints(const struct option *row, const void *at, FILE *out)
 static void print_words(const struct option *row, const void *at, FILE *out)
 {
     const struct str_list *list = at;
-    size_t column = 0;
+    size_t column = strlen(row->key) + 2;
 
-    (void)row;
     for (size_t i = 0; i < list->n; i++)
         print_item(out, &column, "", list->item[i]);
 }

@@ -42,7 +42,7 @@ void message_free(struct message_store *);
 void message_hash_body(struct message_store *, size_t signatures);
 /* Before the first octet, too: its parts will be looked at. */
 void message_look_at_parts(struct message_store *, const struct mime_limits *);
-/* After message_finish: answers the BODY and PARTS questions. message_has_answers: whether there is one. */
+/* After message_finish: answers the BODY and PARTS questions, if it has_answers. */
 bool message_has_answers(const struct message_store *);
 void message_answer_body(const struct message_store *, struct facts *);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../policy/mime.h"
 #include "../../proxy/session.h"
 #include "../../proxy/smtp_command.h"
 #include "../../proxy/smtp_data.h"
@@ -104,6 +105,58 @@ static void stuff_data(struct run *run)
         data_stuff(piece, &at_line_start, count_run, run);
         rest = str_skip(rest, piece.n);
     }
+    run->units = run->text.n;
+}
+
+/* ---- the parts of a body ---- */
+
+static void parts_in(struct run *run, const char *fields, const char *line)
+{
+    size_t front = strlen(fields), n = 10 * BODY;
+    char *text = malloc(front + n);
+
+    if (text == NULL)
+        die("out of memory");
+    memcpy(text, fields, front);
+    for (size_t i = 0; i < n; i++)
+        text[front + i] = line[i % strlen(line)];
+    run->text = str_from(text, front + n);
+}
+
+static void base64_part(struct run *run)
+{
+    parts_in(run, "--b\r\nContent-Type: image/jpeg; name=a.jpg\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+             "VGhpcyBpcyBhIHBpY3R1cmUgb2YgYSBzdHJlYW0gYW5kIGEgYm9hdC4gVGhpcyBpcyBhIHBpY3R1\r\n");
+}
+
+static void text_part(struct run *run)
+{
+    parts_in(run, "--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+             "Die s\xc3\xbc\xc3\x9f"
+             "en Fr\xc3\xb6sche\r\nund\r\n\r\nbei den sieben Bergen, bei den sieben Zwergen; -- und so\r\n");
+}
+
+/* Every line is a candidate for each of two boundaries. */
+static void dashed_part(struct run *run)
+{
+    parts_in(run, "--b\r\nContent-Type: multipart/mixed; boundary=\"----=_Part_1\"\r\n\r\n------=_Part_1\r\n\r\n",
+             "------=_Part_2, which is none of the open ones\r\n");
+}
+
+static void walk_parts(struct run *run)
+{
+    static const struct mime_limits limits = { 100, 1000 };
+    static struct mime mime;
+    struct str rest = run->text;
+
+    mime_begin(&mime, STR("Content-Type: multipart/mixed; boundary=b\r\n"), &limits);
+    while (rest.n > 0) {
+        struct str piece = str_from(rest.p, rest.n < PIECE ? rest.n : PIECE);
+
+        mime_add(&mime, piece);
+        rest = str_skip(rest, piece.n);
+    }
+    run->sum += mime.report_n + mime.told + 1;
     run->units = run->text.n;
 }
 
@@ -301,6 +354,9 @@ static const struct {
     { "data_read, every other line with a dot", "octet", dotted_body, read_data },
     { "data_stuff, plain lines", "octet", plain_body, stuff_data },
     { "data_stuff, every other line with a dot", "octet", dotted_body, stuff_data },
+    { "mime_add, base64 in lines of 76", "octet", base64_part, walk_parts },
+    { "mime_add, 8-bit text in short lines", "octet", text_part, walk_parts },
+    { "mime_add, lines that begin as boundaries", "octet", dashed_part, walk_parts },
     { "command_parse", "command", nothing_to_prepare, parse_commands },
     { "reply_read and reply_take, four lines", "reply", nothing_to_prepare, read_replies },
     { "session, 4 KB message of its own", "message", small_message, one_each },

@@ -206,6 +206,7 @@ HEADER = b"From: alice@sender.example\r\nSubject: hi\r\n"
 
 
 def record(facts=FACTS, header=HEADER):
+    facts += b"PARTS parts NODATA\n"
     return RECORD % (len(facts), facts, len(header), header)
 
 

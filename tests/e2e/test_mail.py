@@ -407,7 +407,7 @@ class PublishedMessages(Story):
     """Odd and broken messages that others have collected, one transaction each."""
 
     def test_each_arrives_as_it_was_sent_or_is_refused_for_its_framing(self):
-        gateway, back = self.pair({"limits": {"errors": 200}})
+        gateway, back = self.pair({"limits": {"errors": 200}, "attachment": {"mode": "reject"}})
         client = self.greeted(gateway.smtp)
         passed = 0
         for path in sorted(SUITE.glob("*.eml")):
