@@ -11,11 +11,9 @@
  *     judge->verdict, judge->step[0..steps)
  *     judge_end(&judge)
  *
- * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified and bodies are hashed here,
- * and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a greylist says here
- * what it says to a stranger, unless there are answers known and this is not among them.
  * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified, bodies are hashed and their
- * parts looked at here, and PAST (what a running proxy remembers of streamed bodies) is nothing.
+ * parts looked at here, and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a
+ * greylist says here what it says to a stranger, unless there are answers known and this is not among them.
  */
 #ifndef PROXY_JUDGE_H
 #define PROXY_JUDGE_H

@@ -112,7 +112,8 @@ void await_client(struct session *s, enum wait wait)
 {
     s->wait = wait;
     s->paused_at = 0;
-    s->wait_deadline = s->env->now + patience(s, wait);
+    s->wait_since = s->env->now;
+    s->wait_deadline = s->wait_since + patience(s, wait);
 }
 
 static bool waits_for_client(const struct session *s)
@@ -150,6 +151,7 @@ static void run_or_rest_clock(struct session *s)
     if (!s->wants.north.read && s->paused_at == 0) {
         s->paused_at = s->env->now;
     } else if (s->wants.north.read && s->paused_at != 0) {
+        s->wait_since += s->env->now - s->paused_at;
         s->wait_deadline += s->env->now - s->paused_at;
         s->paused_at = 0;
     }
@@ -418,12 +420,10 @@ void session_answered(struct session *s)
 /* A client that has been silent for longer than is allowed now is due at once. */
 void session_stressed(struct session *s)
 {
-    uint64_t usual = s->wait == WAIT_TLS ? s->env->config->timeouts.tls_handshake : s->env->config->timeouts.command;
-
     if (s->env->is_stressed)
         tarpit_release(s);
-    if (s->env->is_stressed && (s->wait == WAIT_COMMAND || s->wait == WAIT_TLS))
-        s->wait_deadline = earlier(s->wait_deadline, s->wait_deadline - usual + patience(s, s->wait));
+    if (s->wait == WAIT_COMMAND || s->wait == WAIT_TLS)
+        s->wait_deadline = s->wait_since + patience(s, s->wait);
     settle(s);
 }
 

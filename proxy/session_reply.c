@@ -130,6 +130,7 @@ void leave(struct session *s, const char *reason)
     if (s->wait == WAIT_NOTHING)
         return;
     tarpit_release(s);
+    greeting_complete(s);
     s->wait = WAIT_NOTHING;
     if (s->end_reason[0] == '\0')
         snprintf(s->end_reason, sizeof s->end_reason, "%s", reason);

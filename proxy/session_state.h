@@ -137,6 +137,7 @@ struct session {
     const struct endpoint *south_server;
     struct endpoint south_own;
     struct facts_room *facts;
+    uint64_t wait_since;    /* ms, when `wait` for the client began; later where its time rested */
     uint64_t wait_deadline; /* ms, of `wait` */
     uint64_t paused_at;     /* ms; the client's time rests while we do not read; 0: it runs */
     uint64_t begun_at;

@@ -127,7 +127,7 @@ class ProxyProtocol(Story):
         where, gateway, back = self.balanced()
         before = len(back.connections)
         client = self.client(where)
-        self.assert_reply(client.ask("PROXY TCP4 192.0.2.7 192.0.2.1 4711 25"), 500)
+        self.assert_reply(client.ask("PROXY TCP4 192.0.2.7 192.0.2.1 4711 25"), 521)
         self.assert_nothing_went_south(back, before)
 
     def test_the_balancer_must_send_a_header(self):

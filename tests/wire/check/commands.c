@@ -453,7 +453,15 @@ static const struct transaction *early_message(const struct dialogue *d, size_t 
     return &d->transaction[x];
 }
 
-static void judge_group(const struct session *s, size_t i, struct tally *tally)
+/* The operator's word ([door] pipelining): what is tolerated behind other commands never is behind DATA. */
+static bool tolerates_pipelining(const struct trial *t)
+{
+    const char *mode = settings_value(&t->settings, "door", "pipelining");
+
+    return mode != NULL && strcmp(mode, "reject") != 0;
+}
+
+static void judge_group(const struct trial *t, const struct session *s, size_t i, struct tally *tally)
 {
     const struct dialogue *d = s->north;
     const struct command *c = &d->command[i], *next = i + 1 < d->command_n ? c + 1 : NULL;
@@ -467,8 +475,8 @@ static void judge_group(const struct session *s, size_t i, struct tally *tally)
                                                 .last_frame = x->message.place.first_frame,
                                                 .at = x->message.place.at })) {
         v = violated(tally, s, "a message that was sent in one segment with DATA was taken");
-    } else if (x == NULL && c->verb != VERB_DATA && next != NULL && next->is_complete && next->reply != NULL &&
-               next->reply->code < 400 && came_with(d, i, &next->place)) {
+    } else if (x == NULL && c->verb != VERB_DATA && !tolerates_pipelining(t) && next != NULL && next->is_complete &&
+               next->reply != NULL && next->reply->code < 400 && came_with(d, i, &next->place)) {
         v = violated(tally, s, "%s was processed behind %s in one segment", verb_name(next->verb), verb_name(c->verb));
     } else {
         return;
@@ -545,7 +553,7 @@ void judge_pipelining(const struct trial *t, struct tally *tally)
         }
         for (size_t k = 0; k < s->north->command_n; k++) {
             judge_answer(s, &s->north->command[k], tally);
-            judge_group(s, k, tally);
+            judge_group(t, s, k, tally);
         }
         for (size_t k = 0; k < s->north->transaction_n; k++)
             judge_end(s, &s->north->transaction[k], tally);

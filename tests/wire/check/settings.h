@@ -42,8 +42,10 @@ struct settings {
     uint64_t max_message, hold, max_recipients;
     int64_t command_timeout, data_timeout, handshake_timeout, verdict_timeout, greeting_timeout; /* ns */
     int64_t connect_timeout, backend_timeout, backend_end_timeout;                               /* ns */
-    unsigned min_data_rate;    /* octets a second, 0 none */
-    struct endpoint *resolver; /* [dns] servers */
+    int64_t stress_timeout;        /* ns; in place of command_timeout once so many sessions are in use: */
+    unsigned stress, max_sessions; /* per cent of max_sessions; 0 never */
+    unsigned min_data_rate;        /* octets a second, 0 none */
+    struct endpoint *resolver;     /* [dns] servers */
     size_t resolver_n;
     unsigned max_facts;           /* [limits] facts */
     char quarantine_mailbox[256]; /* "" unless [dmarc] quarantine = redirect */

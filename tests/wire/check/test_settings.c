@@ -47,6 +47,9 @@ static void knows_the_documented_defaults(void)
     CHECK_EQ_INT(s.hold, 1 << 20);
     CHECK_EQ_INT(s.max_recipients, 1000);
     CHECK_EQ_INT(s.max_facts, 256);
+    CHECK_EQ_INT(s.max_sessions, 300);
+    CHECK_EQ_INT(s.stress, 80);
+    CHECK_EQ_INT(s.stress_timeout, 10 * second);
     CHECK_EQ_INT(s.min_data_rate, 500);
     CHECK_EQ_INT(s.command_timeout, 300 * second);
     CHECK_EQ_INT(s.data_timeout, 300 * second);

@@ -32,6 +32,7 @@ UNHEARD = ("north closes", "south closes", "north resets", "south resets", "sout
            "tls south")
 # What the in-memory player sees at once and a wire shows otherwise, by title: found, judged, reported.
 DIFFERENT = {
+    "a listener that is left out": "a gateway of the wires listens at one port",
     "a client that is gone while its recipient waits":
         "nothing is read north while a recipient waits, so the reset is seen when the answer is written",
     "more rounds of questions than allowed are the sender's error":
