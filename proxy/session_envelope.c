@@ -228,10 +228,13 @@ static void refuse_other_route(struct session *s)
 /* One that is refused as the back end did before is none of the policy's: another configuration would not let it in. */
 static void note_refused_recipient(struct session *s, const struct verdict *v)
 {
-    bool is_remembered = strcmp(v->check, "recipients") == 0;
-
-    s->tx->unknown_recipients += is_remembered;
-    record_recipient(s, is_remembered ? RECORD_RCPT_ELSEWHERE : RECORD_RCPT_REFUSED);
+    if (strcmp(v->check, "recipients") == 0) {
+        s->tx->unknown_recipients++;
+        record_recipient(s, RECORD_RCPT_ELSEWHERE);
+        return;
+    }
+    s->tx->rcpt_verdict = (struct verdict){ v->action, v->code, v->enhanced, STR(""), v->check, STR("") };
+    record_recipient(s, RECORD_RCPT_REFUSED);
 }
 
 void rcpt_judged(struct session *s, const struct verdict *v)
@@ -242,7 +245,6 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     await_client(s, WAIT_COMMAND);
     if (verdict_refuses(v)) {
         tx->refused_recipients++;
-        tx->rcpt_verdict = (struct verdict){ v->action, v->code, v->enhanced, STR(""), v->check, STR("") };
         note_refused_recipient(s, v);
         refuse_verdict(s, v);
         return;

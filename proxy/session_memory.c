@@ -153,8 +153,7 @@ static enum fate fate_of(const struct transaction *tx)
         return tx->fate;
     if (tx->unknown_recipients > UNKNOWN_RECIPIENTS_BORNE)
         return FATE_BAD;
-    return v->check != NULL && strcmp(v->check, "recipients") != 0 && is_blamed(tx, v->code, v->check) ? FATE_BAD
-                                                                                                       : FATE_OPEN;
+    return v->check != NULL && is_blamed(tx, v->code, v->check) ? FATE_BAD : FATE_OPEN;
 }
 
 void memory_settle(struct session *s)

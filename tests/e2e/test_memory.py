@@ -36,10 +36,10 @@ class Memory(Story):
             client.quit()
         return reply
 
-    def send(self, gateway, message=MESSAGE):
+    def send(self, gateway):
         with Client(gateway.smtp) as client:
             client.ehlo()
-            reply = client.deliver(message, sender="a@sender.example", recipients=["v@local.example"])
+            reply = client.deliver(MESSAGE, sender="a@sender.example", recipients=["v@local.example"])
             client.quit()
         return reply
 
@@ -90,6 +90,26 @@ class Memory(Story):
         self.assert_reply(self.rcpt(gateway, "dead@local.example"), 550)
         backend.answers["RCPT"] = "250 2.1.5 ok"
         until(lambda: self.rcpt(gateway, "dead@local.example").code == 250, "its time is over")
+
+    def test_what_was_remembered_is_recorded_as_the_back_ends_word(self):
+        file = self.place()
+        gateway, _ = self.start({"server": {"workers": 1}, "recipients": {"mode": "reject"},
+                                 "record": {"transactions": 10, "file": file}}, answers={"RCPT": dead_or_alive})
+        self.rcpt(gateway, "dead@local.example")
+        self.rcpt(gateway, "dead@local.example")    # of two transactions that the policy had no part in there is no record
+        client = self.greeted(gateway.smtp)
+        client.ask("MAIL FROM:<a@sender.example>")
+        self.assert_reply(client.ask("RCPT TO:<dead@local.example>"), 550)
+        self.assert_reply(client.ask("RCPT TO:<v@local.example>"), 250)
+        self.assert_reply(client.data(MESSAGE), 250)
+        self.assertEqual(len(gateway.wait_log(2, event="refused", check="recipients")), 2)
+        gateway.signal(signal.SIGUSR2)
+        gateway.wait_log(event="record")
+        self.assertIn('rcpt elsewhere "dead@local.example"\nrcpt accepted "v@local.example"\n', file.read_text())
+        gateway.change({"recipients": {"mode": "off"}})
+        done = subprocess.run([binary(), "replay", "-c", gateway.ini, file], capture_output=True, env=environment(), timeout=60,
+                              text=True)
+        self.assertIn("1 records: 0 change, 1 stay as they were", done.stdout)
 
     # ---- the greylist ----
 
