@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { SOON_MS = 1000 };
+
 /* One look at one server. */
 struct probe {
     struct worker *worker;
@@ -197,8 +199,8 @@ void probes_look(struct worker *w)
 
         if (server->next_probe <= now && w->probe[i] == NULL)
             look_at(w, server);
-        else if (server->next_probe <= now)
-            server->next_probe = now + w->config->timeouts.probe;
+        else if (server->next_probe <= now) /* one is out, which may have seen it up before it went down */
+            server->next_probe = now + (server->is_down ? SOON_MS : w->config->timeouts.probe);
         if (server->next_probe < w->servers.next_probe)
             w->servers.next_probe = server->next_probe;
     }

@@ -82,9 +82,9 @@ class Account:
 
     # ---- a rig's round ----
 
-    def add(self, attempts, entries, events, south_end, log="", allow=None):
-        """`south_end`: seconds the gateway waits for the answer to a message. `log`: text of the gateway's, to look for unknown outcomes.
-        `allow(attempt)`: what a campaign of its own expects besides."""
+    def add(self, attempts, entries, events, south_end, is_relayed=False, log="", allow=None):
+        """`south_end`: seconds the gateway waits for the answer to a message. `is_relayed`: a link of ours is behind it. `log`: text of the
+        gateway's, to look for unknown outcomes. `allow(attempt)`: what a campaign of its own expects besides."""
         by_name, committed = {}, collections.defaultdict(list)
         for attempt in attempts:
             by_name[attempt.token, attempt.number] = attempt
@@ -104,7 +104,7 @@ class Account:
                 continue
             self._entry(attempt, found)
             if attempt.end != 250:
-                term = self._term(attempt, found[0], events, south_end)
+                term = self._term(attempt, found[0], events, south_end, is_relayed)
                 if term is None:
                     self.violate("unexplained: %r is committed" % attempt)
                     continue
@@ -158,7 +158,7 @@ class Account:
         if (found[0].sum, found[0].size) != (attempt.sum, attempt.size):
             self.violate("A-2: %r is committed with other octets (%d, sent %d)" % (attempt, found[0].size, attempt.size))
 
-    def _term(self, attempt, entry, events, south_end):
+    def _term(self, attempt, entry, events, south_end, is_relayed):
         """The row of table 6 this is put down to, or None."""
         def was(*kinds):
             return self._was(events, attempt, entry.time, *kinds)
@@ -166,8 +166,10 @@ class Account:
             return "X1"
         if attempt.end == "lost":
             return "X11" if was("worker", "all") else None
-        # By the ledger's own clock: a back end that got no processor is late, too.
-        is_late = entry.answered and entry.answered + ROUNDING > attempt.ended + south_end
+        # A back end that got no processor is late, too. Its own clock says so; a link that got none may hold an answer up that was given in
+        # time, and then the gateway has waited for as long as it must: the client was not told before.
+        arrived = attempt.over if is_relayed else entry.answered
+        is_late = entry.answered and arrived + ROUNDING > attempt.ended + south_end
         if entry.fate == "late" or is_late or was("south silent", "south loss"):
             return "X3"
         return "X2" if entry.fate == "lose" or was("backend", "south cut", "call", "harmless call", "no memory") else None

@@ -100,7 +100,8 @@ def collect(rig, account):
     for sender in rig.senders:
         if sender.token:
             account.violate("rig %d: %s.%d does not get through: %r" % (rig.number, sender.token, sender.tries, rig.attempts[-1:]))
-    account.add(rig.attempts, list(rig.ledger.book.entries()), rig.events, rig.south_end, rig.service.text())
+    account.add(rig.attempts, list(rig.ledger.book.entries()), rig.events, rig.south_end, rig.south is not None,
+                rig.service.text())
 
 
 def campaign(options):
