@@ -81,13 +81,13 @@ static struct complaint judge_addresses(struct pass *pass, struct str name)
 
     if (!is_on(&policy->unresolvable) && !is_on(&policy->mismatch))
         return (struct complaint){ NULL, "" };
+    is_client = host_is_client(pass, name);
     exists = is_on(&policy->unresolvable) ? host_exists(pass, name) : HOST_EXISTS;
-    is_client = is_on(&policy->mismatch) ? host_is_client(pass, name) : HOST_EXISTS;
-    if (pass->pending)
+    if (pass->pending || is_client == HOST_EXISTS)
         return (struct complaint){ NULL, "" };
     if (exists == HOST_NONE)
         return (struct complaint){ &policy->unresolvable, "has no address" };
-    if (is_client == HOST_NONE)
+    if (is_on(&policy->mismatch) && is_client == HOST_NONE)
         return (struct complaint){ &policy->mismatch, "does not lead to the client's address" };
     if (pass->stage == AT_RCPT && (exists == HOST_NO_ANSWER || is_client == HOST_NO_ANSWER))
         pass_find(pass, &check_helo, "no-answer", STR("no answer for the name in HELO"));
