@@ -1,8 +1,8 @@
-/* What clients call themselves in HELO and EHLO (RFC 5321 4.1.1.1): a name of its own that has its address, or the address
- * itself in brackets. Whether it is well-formed at all is the parser's to say.
+/* What clients call themselves in HELO and EHLO (RFC 5321 4.1.1.1): a name of their own that has their address, or the
+ * address itself in brackets. Whether it is well-formed at all is the parser's to say.
  *
- * RFC 5321 4.1.4 has nobody refused because the name does not match the address; so that is only told, by default. A client
- * that gives our name as its own is another matter: no mail server does that.
+ * RFC 5321 4.1.4 has nobody refused because the name does not match the address; so that is only told, by default. A
+ * client that gives our name as its own is another matter: no mail server does that.
  *
  * Asked AT_HELO, judged AT_RCPT, so that the postmaster and authenticated clients are heard. Two questions at most.
  */
