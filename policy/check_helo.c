@@ -118,8 +118,11 @@ static struct complaint judge_name(struct pass *pass)
 static void object(struct pass *pass, const struct complaint *complaint)
 {
     struct objection o = { .code = 550, .enhanced = "5.7.1" };
+    struct str given = pass->envelope->helo;
 
-    o.reason = arena_printf(pass->arena, "HELO %.*s %s", STR_ARG(pass->envelope->helo), complaint->what);
+    if (!domain_is_valid(given) && !address_literal_is_valid(given)) /* the parser lets none of these in */
+        given = STR("name");
+    o.reason = arena_printf(pass->arena, "HELO %.*s %s", STR_ARG(given), complaint->what);
     o.text = o.reason.p != NULL ? o.reason : STR("The name in HELO is not yours");
     pass_object(pass, &check_helo, complaint->rule, &o);
 }

@@ -69,7 +69,6 @@ static struct input {
 /* What hangs on an answer of the DNS is scored, or has a temporary error for it: want of one must never be better. */
 static void judge_names(struct policy *p)
 {
-    p->rdns = (struct rdns_policy){ { RULE_SCORE, 3 }, { RULE_SCORE, 2 } };
     p->helo = (struct helo_policy){ .impostor = { RULE_REJECT, 0 },
                                     .literal = { RULE_REJECT, 0 },
                                     .unqualified = { RULE_REJECT, 0 },
@@ -111,6 +110,7 @@ static void read_option(char letter)
     case 'C': p->arc.check = false; break;
     case 'L': p->list = (struct section_list){ dns_lists, 2 }; break;
     case 'N': judge_names(p); break;
+    case 'R': p->rdns = (struct rdns_policy){ { RULE_SCORE, 3 }, { RULE_SCORE, 2 } }; break;
     case 'Y': p->lists.early = true; break;
     case 'F': in.forgeries = true; break;
     case 'P': in.is_remembered = true; break;
