@@ -5,15 +5,18 @@ arrive octet for octet (issue 5; ATTACKS B, L; ORACLE A-2, P-1 to P-3, P-8 to P-
 
 Clients are told apart by PROXY, for those on this machine are trusted. All of a class's clients connect at the same time and
 so wait for the greeting's last line together; each has an address of its own."""
+import base64
+import io
 import re
 import subprocess
 import time
 import unittest
+import zipfile
 
 from parts.backend import Backend
 from parts.dns import DNS, DROP
 from parts.gateway import Gateway, binary
-from parts.place import SUITES, fresh_endpoint, text, until
+from parts.place import SUITES, fresh_endpoint, text
 from parts.signing import Key, signature
 from parts.story import Story, main
 from parts.wire import Client, any_certificate
@@ -57,7 +60,6 @@ def message(author="a@sender.example", subject=b"hello", body=b"A line.\r\n", mo
 
 
 def with_file(name, content=b"x", kind=b"application/octet-stream"):
-    import base64
     lines = base64.encodebytes(content).replace(b"\n", b"\r\n")
     return message(more=b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n", body=b"--b\r\n\r\nSee there.\r\n--b\r\n"
                    b"Content-Type: " + kind + b"\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"" +
@@ -355,8 +357,6 @@ class Mail(Board):
         self.assert_unmarked(line)
 
     def test_ordinary_attachments(self):
-        import io
-        import zipfile
         room = io.BytesIO()
         with zipfile.ZipFile(room, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("notes.txt", "notes\n" * 100)
@@ -412,6 +412,31 @@ class Published(Board):
                     continue
                 self.assert_same_below_our_block(self.back.messages[n].body, content)
         self.assertEqual(refused, ["049.eml"])
+
+
+class Check(Board):
+    """`postern check` of the same ini."""
+    # What of the defaults says which checks refuse; each is one check's line.
+    LINES = [r"relay +rcpt +allow_unqualified = no", r"recipients +rcpt +mode = reject, .*negative_ttl = 10m",
+             r"door +connect rcpt +mode = reject, .*pause = 3s", r"author +headers end +strict = yes",
+             r"spf +rcpt data headers end +check = yes, fail = without-dmarc, temperror = tempfail",
+             r"dmarc +headers end +mode = enforce, quarantine = tag", r"lists +connect .* mode = reject, threshold = 5 points",
+             r"standing +headers end +mode = score, weight = 3 points", r"greylist +headers end +mode = off",
+             r"lookalike +.* mode = score, weight = 5 points", r"impersonation +.* mode = score, weight = 5 points",
+             r"attachment +end +mode = reject", r"score +.* tag = 5 points, quarantine = 0 points, reject = 10 points"]
+
+    def test_it_tells_which_checks_are_on_in_which_mode_and_with_which_bounds(self):
+        done = subprocess.run([binary(), "check", "-c", self.board.ini], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for line in self.LINES:
+            self.assertRegex(done.stdout, "(?m)^#   " + line)
+        self.assertLessEqual(max(len(line) for line in done.stdout.splitlines() if line.startswith("#")), 140)
+
+    def test_the_memory_proof_holds(self):
+        done = subprocess.run([binary(), "check", "-c", self.board.ini], capture_output=True, text=True, timeout=60)
+        need, limit = re.search(r"(?m)^#   sum += +(\d+)k of (\d+)k$", done.stdout).groups()
+        self.assertEqual(int(limit), 160 * 1024)
+        self.assertLessEqual(int(need), int(limit))
 
 
 if __name__ == "__main__":
