@@ -100,7 +100,8 @@ class Board(Story):
         """A client from there, before its greeting; `behind` is what it says at once."""
         client = Client(cls.where, greeted=False)
         cls.addClassCleanup(client.close)
-        client.send(b"PROXY TCP4 %s 192.0.2.1 4711 25\r\n" % address.encode() + behind)
+        line = "PROXY TCP6 %s 2001:db8::25 4711 25\r\n" if ":" in address else "PROXY TCP4 %s 192.0.2.1 4711 25\r\n"
+        client.send((line % address).encode() + behind)
         client.address = address
         return client
 
@@ -244,16 +245,24 @@ class Abuse(Board):
             self.assertEqual(len(self.back.recipients()) - before, 6 * asked)
             guesser.close()
 
-    def test_a_crowd_from_one_address(self):
-        crowd = [self.arrive("192.0.2.50") for _ in range(30)]
-        replies = [client.reply() for client in crowd]
-        self.assertEqual([reply.code for reply in replies].count(220), 20)
-        for reply in replies:
-            if reply.code != 220:
-                self.assert_reply(reply, 421, "4.7.0")
-                self.board.wait_log(id=session_of(reply), end="Too many connections from your address")
-        for client in crowd:
+    def crowd(self, addresses):
+        """As many as may be there at once get in; all others hear 421 at once, and the log says why."""
+        clients = [self.arrive(address) for address in addresses]
+        replies = [client.reply() for client in clients]
+        turned_away = [reply for reply in replies if reply.code != 220]
+        self.assertEqual(len(clients) - len(turned_away), 20)
+        for reply in turned_away:
+            self.assert_reply(reply, 421, "4.7.0")
+            self.board.wait_log(id=session_of(reply), end="Too many connections from your address")
+        for client in clients:
             client.close()
+
+    def test_a_crowd_from_one_address(self):
+        self.crowd(["192.0.2.50"] * 30)
+
+    def test_a_crowd_from_one_network_of_ipv6(self):
+        """Who has a /64 has all its addresses (K11)."""
+        self.crowd(["2001:db8:0:1::%x" % n for n in range(1, 31)])
 
     # ---- the message ----
 
