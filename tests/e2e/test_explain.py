@@ -25,6 +25,15 @@ servers = 127.0.0.1:2526
 domains = local.example
 [standing]
 mode = off
+[rdns]
+mode = off
+unconfirmed = off
+[helo]
+unresolvable = off
+mismatch = off
+[sender]
+exists = off
+null_mx = off
 """
 RESULTS = {"none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"}
 FACTS = (b'TXT sender.example OK "v=spf1 ip4:192.0.2.0/24 -all"\nTXT mail.sender.example NODATA\n'
