@@ -23,8 +23,8 @@ from parts.wire import Client, any_certificate
 
 SUITE = SUITES / "mime/mail-parser"
 CLIENTS = ["%s.%d" % (net, host) for host in range(1, 41) for net in ("198.51.100", "203.0.113")]
-NAMELESS = "192.0.2.200"            # has no PTR record
-EVERY_CLIENT = "v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/24 ip4:%s -all" % NAMELESS
+NAMELESS = "192.0.2.200"            # has no PTR record, nor has 192.0.2.201
+EVERY_CLIENT = "v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/24 ip4:192.0.2.200/31 -all"
 
 
 def host_of(address):
@@ -377,9 +377,15 @@ class Mail(Board):
                 self.assert_unmarked(self.arrives(with_file(name, content, kind))[0])
 
     def test_a_host_without_a_name_gets_points_and_goes_through(self):
-        line, front = self.arrives(message(), client=self.introduce(self.arrive(NAMELESS), "host.sender.example"))
-        self.assertRegex(line["points"], r"\brdns:3\b")
-        self.assertRegex(front, rb"X-Postern-Verdict: accept; score=\d")
+        line, front = self.arrives(message(), client=self.introduce(self.arrive(NAMELESS), "mx.sender.example"))
+        self.assertEqual(line["points"], "rdns:3")
+        self.assertIn(b"X-Postern-Verdict: accept; score=3", front)
+
+    def test_nor_one_whose_name_in_helo_leads_nowhere(self):
+        """Both together mark it."""
+        line, front = self.arrives(message(), client=self.introduce(self.arrive("192.0.2.201"), "nowhere.sender.example"))
+        self.assertEqual(line["points"], "helo:2,rdns:3")
+        self.assertIn(b"X-Postern-Verdict: suspicious; score=5", front)
 
     def test_what_resembles_us_is_marked(self):
         line, front = self.arrives(message("a@local-login.example"), "a@local-login.example")
