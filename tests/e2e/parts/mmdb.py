@@ -126,7 +126,7 @@ def deep(levels):
 
 
 def seeds():
-    flat = {"203.0.113.0/24": {"country_code": "DE"}, "128.0.0.0/1": {"asn": 64500, "organization": "Example"}}
+    flat = {"203.0.113.0/24": {"country_code": "DE"}, "64.0.0.0/2": {"asn": 64500, "organization": "Example"}}
     yield from (("v4-%d" % size, database(flat, size, 4)) for size in (24, 28, 32))
     few = {"8000::/2": nested("DE", "EU"), "4000::/2": {"autonomous_system_number": 64500, "autonomous_system_organization": "Ex"}}
     yield from (("v6-%d" % size, database(few, size, 6)) for size in (24, 28, 32))
