@@ -214,6 +214,27 @@ void geoip_begin(struct geoip *geo, struct log *log, uint64_t now)
     geoip_refresh(geo, now);
 }
 
+bool geoip_is_configured(const struct geo_policy *policy)
+{
+    return policy->country_database.n + policy->asn_database.n > 0;
+}
+
+struct geoip *geoip_open(const struct geo_policy *policy)
+{
+    struct geoip *geo = geoip_is_configured(policy) ? geoip_new(policy) : NULL;
+    struct log *log = geo != NULL ? log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_WARN, STDERR_FILENO) : NULL;
+
+    if (log == NULL) {
+        geoip_free(geo);
+        return NULL;
+    }
+    geoip_begin(geo, log, 0);
+    log_flush(log);
+    log_free(log);
+    geo->log = NULL;
+    return geo;
+}
+
 void geoip_free(struct geoip *geo)
 {
     for (size_t i = 0; geo != NULL && i < DATABASES; i++) {

@@ -44,6 +44,9 @@ struct geoip *geoip_new(const struct geo_policy *);
  * `now`: ms, monotonic.
  */
 void geoip_begin(struct geoip *, struct log *, uint64_t now);
+/* Both for a command, which looks once: trouble goes to stderr. NULL when no database is configured, or without memory. */
+struct geoip *geoip_open(const struct geo_policy *);
+bool geoip_is_configured(const struct geo_policy *);
 void geoip_free(struct geoip *);
 
 /* Looks, once in `refresh`, whether a file was replaced. */

@@ -57,7 +57,7 @@ static bool open_databases(struct supervisor *s, struct worker_start *start)
 {
     const struct geo_policy *policy = &s->setup.config->policy.geo;
 
-    if (policy->country_database.n + policy->asn_database.n == 0)
+    if (!geoip_is_configured(policy))
         return true;
     start->geo = geoip_new(policy);
     if (start->geo == NULL)

@@ -618,6 +618,7 @@ void world_free(struct world *w)
     shared_table_free(w->env->greylist);
     shared_table_free(w->env->recipients);
     counts_free(w->env->counts);
+    geoip_free(w->env->geo);
     free(w->env);
     bytes_free(&w->setting.ini);
     bytes_free(&w->setting.offers);
@@ -666,6 +667,12 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->standing = standing_new(&w->config->policy.standing);
     w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
     w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
+    if (geoip_is_configured(&w->config->policy.geo)) {
+        w->env->geo = geoip_new(&w->config->policy.geo);
+        if (w->env->geo == NULL)
+            abort();
+        geoip_begin(w->env->geo, w->env->log, w->env->now);
+    }
     w->env->counts = w->config->tarpit.sessions > 0 ? counts_new(1) : NULL;
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);
