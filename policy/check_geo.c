@@ -97,17 +97,17 @@ static bool is_undecided(const struct origin_rule *rule, const struct origin *or
     return lacks(&rule->deny, origin) || (lacks(&rule->allow, origin) && !names(&rule->allow, origin));
 }
 
-/* A cap that was reached (LIMIT) is the sender's doing, and lets nobody in. */
+/* At RCPT. A cap that was reached (LIMIT) is the sender's doing, and lets nobody in. */
 static bool is_put_off(const struct pass *pass, const struct origin_rule *rule, const struct origin *origin)
 {
-    return is_undecided(rule, origin) && (pass->policy->geo.missing == GEO_TEMPFAIL || origin->state == FACT_LIMIT);
+    return pass->stage != AT_CONNECT && is_undecided(rule, origin) && (pass->policy->geo.missing == GEO_TEMPFAIL || origin->state == FACT_LIMIT);
 }
 
 static void judge(struct pass *pass, const struct origin_rule *rule, const struct origin *origin)
 {
     struct str client = client_text(pass, origin);
     struct objection o = {
-        .code = 550,
+        .code = pass->stage == AT_CONNECT ? 554 : 550, /* RFC 5321 3.1 */
         .enhanced = "5.7.1",
         .text = arena_printf(pass->arena, "Mail from your network is not accepted here: %.*s", STR_ARG(client)),
         .reason = arena_printf(pass->arena, "%.*s: %.*s", STR_ARG(rule->name), STR_ARG(client)),

@@ -652,6 +652,16 @@ static void teach_servers(struct world *w)
         servers_up(&w->servers.server[i], &caps, w->env->now, w->config->timeouts.probe);
 }
 
+static bool open_databases(struct world *w)
+{
+    if (!geoip_is_configured(&w->config->policy.geo))
+        return true;
+    w->env->geo = geoip_new(&w->config->policy.geo);
+    if (w->env->geo != NULL)
+        geoip_begin(w->env->geo, w->env->log, w->env->now);
+    return w->env->geo != NULL;
+}
+
 bool world_start(struct world *w, struct bytes *errors)
 {
     size_t messages;
@@ -667,12 +677,6 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->standing = standing_new(&w->config->policy.standing);
     w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
     w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
-    if (geoip_is_configured(&w->config->policy.geo)) {
-        w->env->geo = geoip_new(&w->config->policy.geo);
-        if (w->env->geo == NULL)
-            abort();
-        geoip_begin(w->env->geo, w->env->log, w->env->now);
-    }
     w->env->counts = w->config->tarpit.sessions > 0 ? counts_new(1) : NULL;
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);
@@ -681,6 +685,8 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->unix_ms = INT64_C(1795348800000); /* 2026-11-22 12:00:00 UTC */
     log_set_time(w->env->log, w->env->unix_ms);
     if (w->env->log == NULL || w->env->past == NULL || w->env->lists == NULL || !servers_init(&w->servers, w->config))
+        abort();
+    if (!open_databases(w))
         abort();
     teach_servers(w);
     oracle_init(&w->oracle, &w->rules);

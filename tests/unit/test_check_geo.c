@@ -216,13 +216,13 @@ static void asks_nothing_in_vain(void)
 static void refuses_early(void)
 {
     static const struct row early_rows[] = {
-        { "early", BOTH DENY "early = yes\n", "", 550, "" },
+        { "early", BOTH DENY "early = yes\n", "", 554, "" },
         { "not early", BOTH DENY, "", 0, "" },
         { "at another listener", BOTH DENY "early = yes\nlisteners = inside\n", "", 0, "" },
         { "behind one that is for this listener",
           BOTH "[origin fair]\nallow = FR\nlisteners = mx\n" DENY "early = yes\n", "", 0, "" },
         { "behind one that is for another", BOTH "[origin fair]\nallow = FR\nlisteners = inside\n" DENY "early = yes\n",
-          "", 550, "" },
+          "", 554, "" },
         { "behind one for some recipients",
           BOTH "[origin fair]\nallow = FR\nrecipients = other.example\n" DENY "early = yes\n", "", 0, "" },
         { "excepted", BOTH DENY "early = yes\n[except friends]\nnetworks = 203.0.113.0/24\n", "", 0, "" },
@@ -235,6 +235,11 @@ static void refuses_early(void)
         envelope.mail_from = envelope.rcpt = NULL;
         CHECK_EQ_INT(judge(AT_CONNECT, "OK FR EU 1 x")->code, early_rows[i].code);
     }
+    CHECK_ROW("without a database nobody knows yet");
+    operator_says(TEMPFAIL DENY "early = yes\n");
+    CHECK_EQ_INT(judge(AT_CONNECT, "TEMP")->code, 0);
+    client_is("203.0.113.9", "<b@local.example>");
+    CHECK_EQ_INT(judge(AT_RCPT, "TEMP")->code, 451);
 }
 
 /* ---- mistakes ---- */
