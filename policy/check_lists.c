@@ -246,11 +246,13 @@ static struct str reply_text(struct asking *a)
                                                         [LIST_MAIL_FROM] = "Sender domain",
                                                         [LIST_FROM] = "Author domain" };
     const struct heard *h = &a->worst;
-    struct str more = h->list->reply;
-    struct str text = arena_printf(a->pass->arena, "%s %.*s is listed by %.*s%s%.*s", words[h->of], STR_ARG(h->subject),
-                                   STR_ARG(h->list->name), more.n > 0 ? "; " : "", STR_ARG(more));
+    struct str more = h->list != NULL ? h->list->reply : STR("");
+    struct str text = STR("");
 
-    return text.p != NULL ? text : STR("Listed by a block list");
+    if (h->list != NULL)
+        text = arena_printf(a->pass->arena, "%s %.*s is listed by %.*s%s%.*s", words[h->of], STR_ARG(h->subject),
+                            STR_ARG(h->list->name), more.n > 0 ? "; " : "", STR_ARG(more));
+    return text.n > 0 ? text : STR("Listed by a block list");
 }
 
 /* The worst of it, and what all came to. */
@@ -276,11 +278,12 @@ static int64_t points_before(const struct pass *pass)
     return 0;
 }
 
+/* What was said AT_HEADERS is among the points before AT_END. */
 static void score(struct asking *a)
 {
     struct objection o = { .points = a->sum };
 
-    if (a->sum == 0)
+    if (a->sum == 0 || a->pass->stage == AT_END)
         return;
     if (a->pass->stage >= AT_HEADERS)
         o.points += points_before(a->pass);

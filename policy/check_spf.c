@@ -53,7 +53,7 @@ static void check_host(struct pass *pass, const char *identity, struct str local
     out->identity = identity;
 }
 
-static void check_helo(struct pass *pass, struct spf_result *out)
+static void check_helo_identity(struct pass *pass, struct spf_result *out)
 {
     char room[PATH_DOMAIN_MAX + 1];
     struct str domain = helo_domain(pass, room);
@@ -125,7 +125,7 @@ static void run(struct pass *pass)
         run_at_rcpt(pass);
         return;
     }
-    check_helo(pass, &auth->helo);
+    check_helo_identity(pass, &auth->helo);
     check_mail_from(pass, &auth->mail_from);
     if (pass->stage == AT_DATA) { /* the answers are here when the headers are */
         pass_look_ahead(pass);

@@ -39,7 +39,7 @@ enum list_word {
 enum list_trouble { LIST_ALARMED = 1, LIST_SILENT };
 
 /* `*points` is set for LIST_SAYS_LISTED. */
-enum list_word list_read(const struct list_policy *, struct str address, uint64_t *points);
+enum list_word list_read(const struct list_policy *, struct str text, uint64_t *points);
 bool list_is_alarm(struct str address);
 
 /* ---- the self-test (RFC 5782 5) ---- */

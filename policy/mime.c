@@ -88,8 +88,11 @@ static void part_begin(struct mime *m)
         return;
     }
     m->entities++;
-    m->entity = (struct mime_entity){ .number = is_in_multipart(m) ? ++parent->children : 1,
-                                      .is_default_message = is_in_multipart(m) && parent->is_digest };
+    m->entity = (struct mime_entity){ .number = 1 };
+    if (parent != NULL && is_in_multipart(m)) {
+        m->entity.number = ++parent->children;
+        m->entity.is_default_message = parent->is_digest;
+    }
     m->field_n = 0;
     m->field_is_cut = false;
     m->state = MIME_HEADER;

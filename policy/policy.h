@@ -147,6 +147,31 @@ struct door_policy {
     struct rule pipelining;
 };
 
+struct rdns_policy {
+    struct rule rule;        /* clients without a name */
+    struct rule unconfirmed; /* whose name has other addresses */
+};
+
+struct helo_policy {
+    struct rule impostor; /* gives our name, or our address, as its own */
+    struct rule literal;  /* an address that is not the client's */
+    struct rule unqualified;
+    struct rule unresolvable;
+    struct rule mismatch;
+    struct network_list addresses; /* ours, besides `own` */
+    struct endpoint_list own;      /* those of the listeners */
+};
+
+enum on_sender_temperror { SENDER_ACCEPT, SENDER_TEMPFAIL };
+
+struct sender_policy {
+    struct rule exists;  /* domains that cannot be answered */
+    struct rule null_mx; /* that say so themselves */
+    struct rule bounces;
+    int temperror;                /* enum on_sender_temperror */
+    struct str_list receive_only; /* "sales@example.org", "example.org": they send nothing that could bounce */
+};
+
 enum geo_missing { GEO_ACCEPT, GEO_TEMPFAIL };
 
 /* [origin NAME] */
@@ -236,6 +261,9 @@ struct policy {
     struct impersonation_policy impersonation;
     struct door_policy door;
     struct geo_policy geo;
+    struct rdns_policy rdns;
+    struct helo_policy helo;
+    struct sender_policy sender;
     struct score_policy score;
     struct lists_policy lists;
     struct section_list list; /* struct list_policy */
@@ -460,6 +488,9 @@ bool verdict_refuses(const struct verdict *); /* for now or for good */
 /* The checks, in the order of policy_checks[]. */
 extern const struct check check_geo; /* where clients come from */
 extern const struct check check_door;
+extern const struct check check_helo;   /* the name it gives */
+extern const struct check check_sender; /* domains that no answer reaches, and bounces */
+extern const struct check check_rdns;   /* the client's own name */
 extern const struct check check_relay;
 extern const struct check check_author;
 extern const struct check check_spf;        /* finds out; refuses at RCPT when `fail = reject` */

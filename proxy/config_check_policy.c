@@ -189,6 +189,37 @@ static void check_list(struct config_reading *r, struct list_policy *list)
         settle_zone(r, instance, list);
 }
 
+/* ---- [helo] and [sender] ---- */
+
+/* What clients must not call themselves. */
+static void settle_own_addresses(struct config_reading *r)
+{
+    const struct config *config = r->config;
+    struct endpoint *own;
+    size_t n = 0;
+
+    for (size_t i = 0; i < config->listeners_n; i++)
+        n += config->listeners[i].address.n;
+    own = n > 0 ? config_take(&r->store, n * sizeof *own) : NULL;
+    if (own == NULL) {
+        if (n > 0)
+            config_complain_memory(r);
+        return;
+    }
+    r->config->policy.helo.own = (struct endpoint_list){ own, n };
+    for (size_t i = 0; i < config->listeners_n; i++)
+        for (size_t k = 0; k < config->listeners[i].address.n; k++)
+            *own++ = config->listeners[i].address.item[k];
+}
+
+static bool is_receiver(struct str word)
+{
+    size_t at = str_find(word, '@');
+    struct str domain = at < word.n ? str_skip(word, at + 1) : word;
+
+    return at > 0 && domain.n <= PATH_DOMAIN_MAX && domain_check(domain, PATH_UTF8) == PATH_OK;
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -197,6 +228,9 @@ void config_check_policy(struct config_reading *r)
     for (size_t i = 0; i < policy->exceptions.n; i++)
         check_exception(r, &exceptions[i]);
     check_geo_sections(r);
+    settle_own_addresses(r);
+    check_words(r, config_instance_named(r, "sender"), "receive_only", &policy->sender.receive_only, is_receiver,
+                "an address or a domain, such as sales@example.org");
     for (size_t i = 0; i < policy->list.n; i++)
         check_list(r, (struct list_policy *)policy->list.item + i);
 }

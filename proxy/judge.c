@@ -286,7 +286,7 @@ static enum judge_state decide(struct judge *j, struct judge_step *step)
         evaluate(j, step);
         answer_outcome(j, &step->outcome);
         if (step->outcome.decided) {
-            if (!verdict_refuses(&step->outcome.verdict) && step->stage >= AT_MAIL)
+            if (step->stage >= AT_HEADERS || (step->stage >= AT_MAIL && !verdict_refuses(&step->outcome.verdict)))
                 scores_keep(&j->scores, &step->outcome.scores);
             return JUDGE_DONE;
         }

@@ -327,10 +327,11 @@ static void connect_judged(struct session *s, const struct verdict *v)
     session_greet(s);
 }
 
-/* What is held against a client before it has a transaction is told at once; in one, it goes along to its end. */
-static void note_scores(struct session *s, const struct outcome *outcome)
+/* What is held against a client before it has a transaction is told at once; in one, it goes along to its end. What a refused
+ * recipient is charged with goes with it; a message is refused for all its points. */
+static void note_scores(struct session *s, enum stage stage, const struct outcome *outcome)
 {
-    if (s->tx != NULL && !verdict_refuses(&outcome->verdict))
+    if (s->tx != NULL && (stage >= AT_HEADERS || !verdict_refuses(&outcome->verdict)))
         scores_keep(&s->tx->scores, &outcome->scores);
     for (size_t i = 0; s->tx == NULL && i < outcome->scores.n; i++)
         log_noted(s, &outcome->scores.item[i]);
@@ -417,7 +418,7 @@ void judge(struct session *s, enum stage stage)
         findings_note(s, stage, &j);
         memory_note(s, stage, &j.outcome);
     }
-    note_scores(s, &j.outcome);
+    note_scores(s, stage, &j.outcome);
     lists_note(s, &j.outcome);
     decided(s, stage, &j.outcome.verdict);
 }

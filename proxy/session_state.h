@@ -241,7 +241,7 @@ void doom_with(struct session *, const struct reply *);
 void doom_verdict(struct session *, const struct verdict *);
 struct reply doom_reply(const struct transaction *);
 void rcpt_answered(struct session *, const struct reply *);
-const struct route *route_for(const struct session *, const struct path *rcpt);
+const struct route *route_for(const struct session *, const struct path *path);
 void rcpt_continue(struct session *);             /* the back end is open: MAIL if due, and RCPT */
 unsigned mail_parameters(const struct session *); /* of MAIL at the back end: enum mail_has */
 void rcpt_send(struct session *);                 /* RCPT alone: MAIL is accepted or under way */

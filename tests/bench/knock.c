@@ -147,6 +147,7 @@ int main(int argc, char **argv)
     while (open_now > 0 && now() < end + PATIENCE)
         listen_for(100);
     qsort(latency, heard, sizeof *latency, compare);
-    printf("%zu %zu %.3f %.3f %.3f %.3f\n", tried, heard, end - begin, percentile(0.5), percentile(0.99), percentile(1));
+    printf("%zu %zu %.3f %.3f %.3f %.3f\n", tried, heard, end - begin, percentile(0.5), percentile(0.99),
+           percentile(1));
     return 0;
 }

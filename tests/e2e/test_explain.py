@@ -26,6 +26,15 @@ servers = 127.0.0.1:2526
 domains = local.example
 [standing]
 mode = off
+[rdns]
+mode = off
+unconfirmed = off
+[helo]
+unresolvable = off
+mismatch = off
+[sender]
+exists = off
+null_mx = off
 """
 GEO = """[geo]
 country_database = %s

@@ -40,6 +40,17 @@ static const struct base_value {
     { "lookalike", "mode", "off" },
     { "impersonation", "mode", "off" },
     { "attachment", "mode", "off" }, /* "use attachment" */
+    /* "use names" */
+    { "rdns", "mode", "off" },
+    { "rdns", "unconfirmed", "off" },
+    { "helo", "impostor", "off" },
+    { "helo", "literal", "off" },
+    { "helo", "unqualified", "off" },
+    { "helo", "unresolvable", "off" },
+    { "helo", "mismatch", "off" },
+    { "sender", "exists", "off" },
+    { "sender", "null_mx", "off" },
+    { "sender", "bounces", "off" },
     /* "use door", "use tarpit" */
     { "door", "pause", "0" },
     { "tarpit", "sessions", "0" },

@@ -22,7 +22,7 @@ static void judge(const struct policy *policy, enum stage stage, const struct en
 
 static struct policy make_policy(enum rule_mode talk, enum rule_mode pipelining)
 {
-    struct policy policy = { .door = { .rule = { talk, 4 }, .pipelining = { pipelining, 2 } } };
+    struct policy policy = { .door = { .rule = { (int)talk, 4 }, .pipelining = { (int)pipelining, 2 } } };
 
     CHECK(network_parse(STR("192.0.2.0/24"), &relays));
     CHECK(network_parse(STR("203.0.113.0/24"), &friends));

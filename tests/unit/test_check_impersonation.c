@@ -36,8 +36,11 @@ static struct policy make_policy(enum rule_mode mode)
 {
     return (struct policy){
         .relay.domains = { local, 1 },
-        .lookalike = { .rule = { mode, 5 }, .protected = { protected, 2 }, .allow = { allowed, 1 }, .min_length = 6 },
-        .impersonation = { .rule = { mode, 5 }, .persons = { people, sizeof people / sizeof *people } },
+        .lookalike = { .rule = { (int)mode, 5 },
+                       .protected = { protected, 2 },
+                       .allow = { allowed, 1 },
+                       .min_length = 6 },
+        .impersonation = { .rule = { (int)mode, 5 }, .persons = { people, sizeof people / sizeof *people } },
     };
 }
 

@@ -495,6 +495,92 @@ static void manual_is_the_committed_one(void)
     free(text);
 }
 
+/* ---- what is judged ---- */
+
+static char *print_checks(const char *ini)
+{
+    struct config *config = parse_good(ini);
+    char *text;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+
+    config_print_checks(config, out);
+    fclose(out);
+    config_free(config);
+    return text;
+}
+
+/* A check's own lines, its name's first; the caller frees. */
+static char *lines_of(const char *text, const char *name)
+{
+    char line[64], *from, *to;
+    size_t n = (size_t)snprintf(line, sizeof line, "\n#   %s", name);
+
+    while ((from = strstr(text, line)) != NULL && from[n] != ' ' && from[n] != '\n')
+        text = from + 1;
+    if (from == NULL)
+        return NULL;
+    to = strchr(from + 1, '\n');
+    while (to != NULL && strncmp(to + 1, "#     ", 6) == 0)
+        to = strchr(to + 1, '\n');
+    return to != NULL ? strndup(from + 1, (size_t)(to - from)) : strdup(from + 1);
+}
+
+/* A row is told with its default, but for what is no mode and no bound: lists and texts. */
+static void row_is_told(const struct option *row, const char *lines)
+{
+    char setting[256];
+
+    if (row->preset == NULL || (row->type != OPTION_BOOL && row->type != OPTION_CHOICE && row->type != OPTION_NUMBER))
+        return;
+    snprintf(setting, sizeof setting, " %s = %s", row->key, row->preset);
+    CHECK_ROW(row->key);
+    CHECK(strstr(lines, setting) != NULL);
+}
+
+static void every_check_is_told(void)
+{
+    char *text = print_checks(BASE);
+
+    for (size_t i = 0; i < policy_checks_n; i++) {
+        const struct check *check = policy_checks[i];
+        char *lines = lines_of(text, check->name);
+
+        CHECK_ROW(check->name);
+        CHECK(lines != NULL);
+        for (int stage = 0; stage < STAGES; stage++)
+            if (check->stages & 1u << stage)
+                CHECK(strstr(lines, stage_name((enum stage)stage)) != NULL);
+        for (size_t k = 0; k < check->options_n; k++)
+            row_is_told(&check->options[k], lines);
+        for (size_t k = 0; k < check->lists_n; k++)
+            CHECK(strstr(lines, " NAME] none\n") != NULL);
+        free(lines);
+    }
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        CHECK(strlen(line) <= 140 && line[0] == '#');
+    free(text);
+}
+
+static void checks_are_told_as_they_are_set(void)
+{
+    /* clang-format off */
+    static const char *const wanted =
+        "#   lists           connect helo mail rcpt headers end  mode = score, threshold = 5 points, early = no\n"
+        "#                   [list zen.example]                  of = client helo, kind = block, points = 7 points, "
+        "parents = 1 names,\n"
+        "#                                                       addresses = ipv4 ipv6, timeout = 3s, temperror = accept, "
+        "self_test = yes\n";
+    /* clang-format on */
+    char *text = print_checks(BASE "[lists]\nmode = score\n[list zen.example]\ncodes = 127.0.0.2\nof = helo client\n"
+                                   "points = 7\naddresses = ipv4 ipv6\n");
+    char *lines = lines_of(text, "lists");
+
+    CHECK_EQ_STR(lines, strlen(lines), wanted);
+    free(lines);
+    free(text);
+}
+
 /* ---- memory ---- */
 
 /* What all workers share. */
@@ -599,6 +685,8 @@ static const struct test_case tests[] = {
     TEST(long_lists_are_printed_in_lines),
     TEST(sample_is_a_configuration),
     TEST(manual_is_the_committed_one),
+    TEST(every_check_is_told),
+    TEST(checks_are_told_as_they_are_set),
     TEST(proves_memory_at_the_bound),
     TEST(workers_fit_memory),
     TEST(finds_the_nearest_name),

@@ -18,6 +18,10 @@ DEFAULTS = {
     "server": {"hostname": "mx.local.example", "workers": 2},
     "relay": {"domains": "local.example"},
     "timeouts": {"probe": "3600s", "drain": "10s"},
+    # Tests that script the DNS do so for what they are about: their clients and senders have no names of their own there.
+    "rdns": {"mode": "off", "unconfirmed": "off"},
+    "helo": {key: "off" for key in ("impostor", "literal", "unqualified", "unresolvable", "mismatch")},
+    "sender": {key: "off" for key in ("exists", "null_mx", "bounces")},
     # What one message leaves behind for the next.
     "standing": {"mode": "off"}, "recipients": {"mode": "off"},
 }
@@ -25,6 +29,8 @@ DEFAULTS = {
 QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
          "dmarc": {"mode": "off"}, "lookalike": {"mode": "off"}, "impersonation": {"mode": "off"}, "attachment": {"mode": "off"},
          "door": {"pause": "0"}, "tarpit": {"sessions": "0"}}
+# What a new board has: nothing but what must be said.
+FRESH = {"server": DEFAULTS["server"], "relay": DEFAULTS["relay"]}
 
 # Where tests/wire/e2e wants to find each gateway's ini, log and TLS keys, to judge its captures; normally unset.
 RECORD = os.environ.get("POSTERN_WIRE")
@@ -147,20 +153,22 @@ class Sink(Process):
 
 class Gateway(Process):
     """`postern run`. `sections` is laid over the defaults: {"limits": {"errors": 3}}; a section or key that is None goes
-    away. Without a section "dns" authentication is off. The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS). `wrapper`: a command that
+    away. Without a section "dns" authentication is off. `fresh`: nothing is switched off, every key has its real default.
+    The listeners, unless named, are `smtp` (plain with STARTTLS) and `smtps` (implicit TLS). `wrapper`: a command that
     becomes the gateway, such as prlimit(1)."""
 
-    def __init__(self, backend=None, sections=None, as_root=False, env=None, start=True, wrapper=()):
+    def __init__(self, backend=None, sections=None, as_root=False, env=None, start=True, wrapper=(), fresh=False):
         self.smtp, self.smtps = fresh_endpoint(), fresh_endpoint()
         self.ini = fresh_folder("ini") / "postern.ini"
-        self.sections = self._standard(backend, quiet="dns" not in (sections or {}))
+        self.sections = self._standard(backend, FRESH if fresh else
+                                       DEFAULTS if "dns" in (sections or {}) else {**DEFAULTS, **QUIET})
         self.change(sections or {})
         self.as_root, self.env, self.wrapper, self.record = as_root, env, list(wrapper), None
         if start:
             self.start()
 
-    def _standard(self, backend, quiet):
-        standard = {name: dict(keys) for name, keys in {**DEFAULTS, **(QUIET if quiet else {})}.items()}
+    def _standard(self, backend, base):
+        standard = {name: dict(keys) for name, keys in base.items()}
         standard["listen smtp"] = {"address": text(self.smtp)}
         standard["listen smtps"] = {"address": text(self.smtps), "tls": "implicit"}
         standard["certificate main"] = certificate().keys

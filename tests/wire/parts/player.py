@@ -20,6 +20,7 @@ BULK, BULK_EDGE, BULK_PIECE = 8192, 2048, 251   # of large sends only the edges 
 STANDARD_OFFERS = ["PIPELINING", "SIZE 20000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
 DATE = "Sun, 22 Nov 2026 12:00:00 +0000"        # of every scenario's clock
 ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
+REMEMBERED = re.compile(r"\[(standing|greylist|recipients|rates?|harvest)\b[^\]]*\]")     # in what workers share
 CANNOT = {"admission:": "admission is decided by counts of real connections",
           "balancer:": "on a wire it takes a PROXY header (tests/wire/scenarios/ends.txt)",
           "message pool:": "no such small message pool",
@@ -86,6 +87,13 @@ class Scenario:
         shows_port = any("40000" in rest or b"\x9c\x40" in rest.encode("latin-1") for _, _, rest in self.steps)
         return address.strip("[]"), int(port) or (40000 if shows_port else 0)
 
+    def is_remembered(self):
+        """Whether the gateway is another one for whoever comes next."""
+        return any(REMEMBERED.match(line) for line in self.config)
+
+    def is_greeted_with_a_pause(self):
+        return any(word in ("<", "<<") and rest.startswith("220-") for _, word, rest in self.steps)
+
     def waits(self):
         return sum(duration(rest) for _, word, rest in self.steps if word == "wait")
 
@@ -110,6 +118,8 @@ class Scenario:
         if mode.is_tls and (any(ABOUT_TLS.match(line) for line in self.config) or
                             any(rest.upper().startswith("STARTTLS") for _, word, rest in self.steps if word in (">", ">>"))):
             return "it is about TLS itself"
+        if mode.is_tls and self.is_greeted_with_a_pause():
+            return "who begins with TLS is greeted at once"
         if mode.cuts and "segments matter" in self.of("rule:"):
             return "its segments matter"
         if "south stalls" in self.words() and (mode.cuts or self.waits()):
@@ -686,7 +696,7 @@ class Player:
         for line in self.log():
             if re.search(r"[^ -~]", line):
                 self.fail("L-2: %s" % shown(line.encode("latin-1")))
-        if "backend_down" in " ".join(self.log()) or self.stage.dns.asked():
+        if "backend_down" in " ".join(self.log()) or self.stage.dns.asked() or self.scenario.is_remembered():
             self.stage.is_spoiled = True
         if self.was_drained:
             self.stage.pump.until(lambda: not self.stage.process.is_running(), SOON)
