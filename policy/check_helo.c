@@ -1,8 +1,8 @@
-/* What clients call themselves in HELO and EHLO (RFC 5321 4.1.1.1): a name of its own that has its address, or the address
- * itself in brackets. Whether it is well-formed at all is the parser's to say.
+/* What clients call themselves in HELO and EHLO (RFC 5321 4.1.1.1): a name of their own that has their address, or the
+ * address itself in brackets. Whether it is well-formed at all is the parser's to say.
  *
- * RFC 5321 4.1.4 has nobody refused because the name does not match the address; so that is only told, by default. A client
- * that gives our name as its own is another matter: no mail server does that.
+ * RFC 5321 4.1.4 has nobody refused because the name does not match the address; so that is only told, by default. A
+ * client that gives our name as its own is another matter: no mail server does that.
  *
  * Asked AT_HELO, judged AT_RCPT, so that the postmaster and authenticated clients are heard. Two questions at most.
  */
@@ -118,8 +118,11 @@ static struct complaint judge_name(struct pass *pass)
 static void object(struct pass *pass, const struct complaint *complaint)
 {
     struct objection o = { .code = 550, .enhanced = "5.7.1" };
+    struct str given = pass->envelope->helo;
 
-    o.reason = arena_printf(pass->arena, "HELO %.*s %s", STR_ARG(pass->envelope->helo), complaint->what);
+    if (!domain_is_valid(given) && !address_literal_is_valid(given)) /* the parser lets none of these in */
+        given = STR("name");
+    o.reason = arena_printf(pass->arena, "HELO %.*s %s", STR_ARG(given), complaint->what);
     o.text = o.reason.p != NULL ? o.reason : STR("The name in HELO is not yours");
     pass_object(pass, &check_helo, complaint->rule, &o);
 }

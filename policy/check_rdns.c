@@ -1,8 +1,8 @@
 /* The client's own name: an address that somebody runs a mail server at has a PTR record, and the name has that address
  * ("iprev", RFC 8601 2.7.3; forward-confirmed reverse DNS). Of its names the first ten count, as in RFC 7208 5.5.
  *
- * Asked AT_HELO, so that nothing is for clients that are refused when they connect (ORACLE D-7), and judged AT_RCPT. No answer
- * is no objection (P-8). One PTR and ten address questions at most (D-1).
+ * Asked AT_HELO, not before: nobody is asked about clients that are refused when they connect (ORACLE D-7). Judged
+ * AT_RCPT. No answer is no objection (P-8). One PTR and ten address questions at most (D-1).
  */
 #include "host.h"
 #include "list.h"
@@ -17,7 +17,7 @@ static bool has_no_answer(const struct fact *fact)
     return fact->state == FACT_TEMP || fact->state == FACT_LIMIT;
 }
 
-/* All its names are asked about, so that their order means nothing. `*name`: the one that decides, as the PTR record has it. */
+/* All its names are asked about, so that their order means nothing. `*name`: the one that decides, as PTR has it. */
 static enum iprev confirm(struct pass *pass, const struct fact *ptr, struct str *name)
 {
     enum iprev result = IPREV_UNCONFIRMED;

@@ -1,8 +1,8 @@
 /* Senders that no answer can reach, and bounces that are none.
  *
- * A domain in MAIL FROM needs an MX record, or an address (RFC 5321 5.1); one whose only MX is "." says itself that it takes no
- * mail (RFC 7505), so it sends none either. Reports of failure go to the one sender of a message (RFC 5321 6.1), and never to
- * an address that sends nothing.
+ * A domain in MAIL FROM needs an MX record, or an address (RFC 5321 5.1); one whose only MX is "." says itself that it
+ * takes no mail (RFC 7505), so it sends none either. Reports of failure go to the one sender of a message (RFC 5321
+ * 6.1), and never to an address that sends nothing.
  *
  * Asked AT_MAIL, judged AT_RCPT: MX, then A and AAAA where there is none. Three questions at most.
  */
@@ -125,7 +125,7 @@ static void check_domain(struct pass *pass, const struct path *from)
 
 /* ---- the null sender ---- */
 
-/* "sales@example.org", or "example.org" for everybody there. Local parts are compared without case, as mail servers do. */
+/* "sales@example.org", or "example.org" for everybody there. Local parts are compared without case, as elsewhere. */
 static bool is_named(struct str listed, const struct path *rcpt, struct str domain)
 {
     char room[PATH_DOMAIN_MAX + 1];

@@ -226,7 +226,8 @@ class Abuse(Board):
 
     def test_a_message_that_says_it_is_too_long(self):
         stranger = self.stranger()
-        self.assert_refused(stranger.mail("a@attack.example", " SIZE=52428801"), 552, "5.3.4", "limits.message_size", "declared SIZE above the limit")
+        reply = stranger.mail("a@attack.example", " SIZE=52428801")
+        self.assert_refused(reply, 552, "5.3.4", "limits.message_size", "declared SIZE above the limit")
         self.assert_nothing_was_said()
 
     # ---- guessing and crowding ----
@@ -436,8 +437,8 @@ class Check(Board):
     # What of the defaults says which checks refuse; each is one check's line.
     LINES = [r"relay +rcpt +allow_unqualified = no", r"recipients +rcpt +mode = reject, .*negative_ttl = 10m",
              r"door +connect rcpt +mode = reject, .*pause = 3s", r"author +headers end +strict = yes",
-             r"helo +helo mail rcpt +impostor = reject, .*literal = score", r"rdns +helo mail rcpt +mode = score, weight = 3 points",
-             r"sender +mail rcpt +exists = reject, .*null_mx = reject",
+             r"helo +helo mail rcpt +impostor = reject, .*literal = score",
+             r"rdns +helo mail rcpt +mode = score, weight = 3 points", r"sender +mail rcpt +exists = reject, .*null_mx = reject",
              r"spf +rcpt data headers end +check = yes, fail = without-dmarc, temperror = tempfail",
              r"dmarc +headers end +mode = enforce, quarantine = tag", r"lists +connect .* mode = reject, threshold = 5 points",
              r"standing +headers end +mode = score, weight = 3 points", r"greylist +headers end +mode = off",

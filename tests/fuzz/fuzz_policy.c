@@ -66,6 +66,20 @@ static struct input {
     uint32_t seed;
 } in;
 
+/* What hangs on an answer of the DNS is scored, or has a temporary error for it: want of one must never be better. */
+static void judge_names(struct policy *p)
+{
+    p->helo = (struct helo_policy){ .impostor = { RULE_REJECT, 0 },
+                                    .literal = { RULE_REJECT, 0 },
+                                    .unqualified = { RULE_REJECT, 0 },
+                                    .unresolvable = { RULE_SCORE, 2 },
+                                    .mismatch = { RULE_MONITOR, 0 } };
+    p->sender = (struct sender_policy){ .exists = { RULE_REJECT, 0 },
+                                        .null_mx = { RULE_REJECT, 0 },
+                                        .bounces = { RULE_REJECT, 0 },
+                                        .temperror = SENDER_TEMPFAIL };
+}
+
 static void read_option(char letter)
 {
     struct policy *p = &in.policy;
@@ -95,6 +109,8 @@ static void read_option(char letter)
     case 'D': p->dkim.check = false; break;
     case 'C': p->arc.check = false; break;
     case 'L': p->list = (struct section_list){ dns_lists, 2 }; break;
+    case 'N': judge_names(p); break;
+    case 'R': p->rdns = (struct rdns_policy){ { RULE_SCORE, 3 }, { RULE_SCORE, 2 } }; break;
     case 'Y': p->lists.early = true; break;
     case 'F': in.forgeries = true; break;
     case 'P': in.is_remembered = true; break;
