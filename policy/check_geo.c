@@ -49,8 +49,8 @@ static bool applies(const struct pass *pass, const struct origin_rule *rule)
 {
     const struct envelope *e = pass->envelope;
 
-    return rule->rule.mode != RULE_OFF && is_at_listener(rule, e->listener) && is_for_recipient(rule, e->rcpt) &&
-           (pass->stage != AT_CONNECT || (rule->early && rule->rule.mode == RULE_REJECT));
+    return rule->rule.mode != RULE_OFF && is_at_listener(rule, e->listener) &&
+           (pass->stage == AT_CONNECT || is_for_recipient(rule, e->rcpt)); /* whom mail is for will turn out */
 }
 
 /* "192.0.2.1 (DE, EU, AS64500 Example)"; what is not known is left out. */
@@ -70,19 +70,44 @@ static struct str client_text(struct pass *pass, const struct origin *o)
     return arena_printf(pass->arena, "%s (%.*s)", text, STR_ARG(known));
 }
 
-/* The rule's judgement. Nobody is kept out because a database is broken: that is for `missing` to say. */
+static bool is_system(struct str place)
+{
+    return place.n > 2 && str_istarts(place, STR("AS"));
+}
+
+/* Whether a database is missing that could have told whether the client is in the list. */
+static bool lacks(const struct str_list *list, const struct origin *origin)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (is_system(list->item[i]) ? origin->no_asn : origin->no_country)
+            return true;
+    return false;
+}
+
+/* Nobody is kept out because a database is broken: that is for `missing` to say. */
 static bool is_unwelcome(const struct origin_rule *rule, const struct origin *origin)
 {
     if (names(&rule->deny, origin))
         return true;
-    return rule->allow.n > 0 && origin->state != FACT_TEMP && !names(&rule->allow, origin);
+    return rule->allow.n > 0 && !lacks(&rule->allow, origin) && !names(&rule->allow, origin);
+}
+
+static bool is_undecided(const struct origin_rule *rule, const struct origin *origin)
+{
+    return lacks(&rule->deny, origin) || (lacks(&rule->allow, origin) && !names(&rule->allow, origin));
+}
+
+/* At RCPT. A cap that was reached (LIMIT) is the sender's doing, and lets nobody in. */
+static bool is_put_off(const struct pass *pass, const struct origin_rule *rule, const struct origin *origin)
+{
+    return pass->stage != AT_CONNECT && is_undecided(rule, origin) && (pass->policy->geo.missing == GEO_TEMPFAIL || origin->state == FACT_LIMIT);
 }
 
 static void judge(struct pass *pass, const struct origin_rule *rule, const struct origin *origin)
 {
     struct str client = client_text(pass, origin);
     struct objection o = {
-        .code = 550,
+        .code = pass->stage == AT_CONNECT ? 554 : 550, /* RFC 5321 3.1 */
         .enhanced = "5.7.1",
         .text = arena_printf(pass->arena, "Mail from your network is not accepted here: %.*s", STR_ARG(client)),
         .reason = arena_printf(pass->arena, "%.*s: %.*s", STR_ARG(rule->name), STR_ARG(client)),
@@ -90,7 +115,7 @@ static void judge(struct pass *pass, const struct origin_rule *rule, const struc
 
     if (is_unwelcome(rule, origin)) {
         pass_object(pass, &check_geo, &rule->rule, &o);
-    } else if (origin->state == FACT_TEMP && pass->policy->geo.missing == GEO_TEMPFAIL) {
+    } else if (is_put_off(pass, rule, origin)) {
         o.code = 451;
         o.enhanced = "4.3.0";
         o.text = STR("It cannot be found out where you are, try again later");
@@ -98,8 +123,14 @@ static void judge(struct pass *pass, const struct origin_rule *rule, const struc
     }
 }
 
+static bool is_heard_now(const struct pass *pass, const struct origin_rule *rule)
+{
+    return pass->stage != AT_CONNECT || (rule->early && rule->rule.mode == RULE_REJECT);
+}
+
 /* The first rule that applies to a client and a recipient judges them, so that an exception for one domain stands above the
- * rule for the others.
+ * rule for the others. When a client connects nobody knows for whom its mail is: a rule that may turn out to be the first keeps
+ * those behind it from refusing early.
  */
 static void run(struct pass *pass)
 {
@@ -111,7 +142,7 @@ static void run(struct pass *pass)
         return;
     while (i < pass->policy->geo.rules.n && !applies(pass, &rules[i]))
         i++;
-    if (i == pass->policy->geo.rules.n || !pass_origin(pass, &origin))
+    if (i == pass->policy->geo.rules.n || !is_heard_now(pass, &rules[i]) || !pass_origin(pass, &origin))
         return;
     judge(pass, &rules[i], &origin);
 }
@@ -125,7 +156,8 @@ static const char *const missing[] = { "accept", "tempfail", NULL };
 static const struct option options[] = {
     { .section = "geo", .key = "country_database", .type = OPTION_TEXT, .offset = GEO(country_database),
       .help = "A country database in MaxMind's format (.mmdb): GeoLite2-Country, DB-IP, ip-location-db. The user of the workers "
-              "must be able to read it. Replace it at any time by renaming a new file over it; never write into it." },
+              "must be able to read it, and its folder should hold nothing else: they keep it open. Replace it at any time by "
+              "renaming a new file over it; never write into it. A symbolic link must be a relative one." },
     { .section = "geo", .key = "asn_database", .type = OPTION_TEXT, .offset = GEO(asn_database),
       .help = "The same for autonomous systems (networks of one owner)." },
     { .section = "geo", .key = "refresh", .type = OPTION_SECONDS, .offset = GEO(refresh), .preset = "60s", .min = 1000,
@@ -145,8 +177,9 @@ static const struct option rule_rows[] = {
       .help = "For mail to these domains; all, when left out." },
     RULE_ROWS("origin", AT(rule), "reject", "4"),
     { .section = "origin", .key = "early", .type = OPTION_BOOL, .offset = AT(early), .preset = "no",
-      .help = "Refuse as soon as a client connects, before it can name a recipient: cheaper, but the postmaster does not hear such "
-              "clients, and the log has no sender. Only with mode = reject and without recipients." },
+      .help = "Refuse as soon as a client connects, before it can authenticate or name a recipient: cheaper, but the postmaster "
+              "does not hear such clients, and the log has no sender. Only with mode = reject and without recipients, and where "
+              "no other section that could judge the client stands before this one." },
 };
 
 static const struct repeated lists[] = {

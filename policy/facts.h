@@ -29,7 +29,8 @@ enum ask {
     ASK_AAAA,
     ASK_MX,
     ASK_PTR, /* key: the reverse name */
-    ASK_GEO, /* key: an address; values: country "DE", continent "EU", AS number "64500", its owner; "" for each unknown */
+    ASK_GEO, /* key: an address; values: country "DE", continent "EU", AS number "64500", its owner; "" for each unknown, and
+              * GEO_UNREAD for a country or number whose database cannot be read */
     ASK_SIG,  /* key: names a signature of this message, "dkim 1"; value: "pass" or "fail" */
     ASK_BODY, /* key: body_hash_name(), "relaxed" or "simple 100"; values: SHA-256 in base64, octets of the whole
                * canonical body. Given with the end of the message, never looked up. */
@@ -41,6 +42,8 @@ enum ask {
     ASK_PARTS, /* key: "parts"; values: one for each named part (mime.h). Given with the end of the message, never looked up */
     ASK_KINDS
 };
+
+#define GEO_UNREAD "?"
 
 enum fact_state {
     FACT_UNKNOWN, /* asked, not answered yet */

@@ -6,7 +6,12 @@ const char *const rule_modes[] = { "off", "monitor", "score", "reject", NULL };
 
 static struct str value_of(const struct fact *fact, size_t i)
 {
-    return i < fact->n ? fact->value[i] : STR("");
+    return i < fact->n && !str_eq(fact->value[i], STR(GEO_UNREAD)) ? fact->value[i] : STR("");
+}
+
+static bool is_unread(const struct fact *fact, size_t i)
+{
+    return fact->state == FACT_OK ? i < fact->n && str_eq(fact->value[i], STR(GEO_UNREAD)) : fact->state != FACT_NODATA;
 }
 
 bool pass_origin(struct pass *pass, struct origin *origin)
@@ -22,6 +27,8 @@ bool pass_origin(struct pass *pass, struct origin *origin)
                                .continent = value_of(fact, 1),
                                .asn = value_of(fact, 2),
                                .owner = value_of(fact, 3),
+                               .no_country = is_unread(fact, 0),
+                               .no_asn = is_unread(fact, 2),
                                .state = fact->state };
     return true;
 }

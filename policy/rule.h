@@ -39,7 +39,9 @@ struct origin {
     struct str continent;  /* "EU" */
     struct str asn;        /* "64500" */
     struct str owner;      /* of the autonomous system, as the database has it */
-    enum fact_state state; /* OK; NODATA: in no database; TEMP: a database that is configured cannot be read */
+    bool no_country;       /* nobody could say: a database cannot be read, or a cap was reached */
+    bool no_asn;
+    enum fact_state state; /* OK; NODATA: in no database; TEMP, LIMIT: nobody could say anything */
 };
 bool pass_origin(struct pass *, struct origin *);
 

@@ -16,7 +16,7 @@ static bool is_country(struct str word)
     return word.n == 2 && ascii_is_letter(word.p[0]) && ascii_is_letter(word.p[1]);
 }
 
-/* "64500" or "AS64500" (RFC 5396), below 2^32 */
+/* "64500" or "AS64500" (RFC 5396), below 2^32; AS0 is nobody's (RFC 7607) */
 static bool is_asn(struct str word)
 {
     uint64_t number = 0;
@@ -28,7 +28,7 @@ static bool is_asn(struct str word)
             return false;
         number = number * 10 + (uint64_t)(word.p[i] - '0');
     }
-    return word.n > 0 && word.n <= 10 && number <= UINT32_MAX;
+    return word.n > 0 && word.n <= 10 && word.p[0] != '0' && number <= UINT32_MAX;
 }
 
 static void check_words(struct config_reading *r, struct config_instance *instance, const char *key,

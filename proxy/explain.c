@@ -102,6 +102,7 @@ static void begin(struct explanation *e)
         .rcpts = e->options->rcpts,
         .message = e->has_message ? &e->message : NULL,
         .known = e->options->facts != NULL ? &e->known : NULL,
+        .geo = e->geo,
         .now = e->now,
     };
 
@@ -114,6 +115,8 @@ static int judge_and_tell(struct explanation *e)
 {
     int status = 0;
 
+    if (e->options->facts == NULL)
+        e->geo = geoip_open(&e->config->policy.geo);
     begin(e);
     if (e->options->facts != NULL) {
         judge_with_facts(e);

@@ -257,5 +257,6 @@ void explain_drop(struct explanation *e)
     judge_message_free(&e->message);
     free(e->octets);
     free(e->known_memory);
+    geoip_free(e->geo);
     config_free(e->config);
 }

@@ -26,6 +26,7 @@ struct explanation {
     bool has_message;
     struct facts known; /* of --facts */
     void *known_memory;
+    struct geoip *geo; /* without --facts */
     struct endpoint client;
     char helo[EXPLAIN_HELO_MAX];
     struct path mail_from;

@@ -1,13 +1,17 @@
 #include "geoip.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <maxminddb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { PATH_ROOM_MAX = 4096 };
+#include "mmdb_value.h"
+
+enum { NAME_ROOM = 256, PATH_ROOM_MAX = 4096 };
 
 /* Which file a path led to: one that was renamed over it differs in at least one of these. */
 struct identity {
@@ -15,12 +19,15 @@ struct identity {
     ino_t inode;
     off_t size;
     struct timespec changed;
-    int error; /* errno of stat; 0: it is there */
+    int error; /* errno; 0: it is there */
 };
 
 struct database {
-    const char *what; /* for the log */
-    char path[PATH_ROOM_MAX];
+    const char *what;         /* for the log */
+    char path[PATH_ROOM_MAX]; /* the same */
+    int folder;               /* where it lies; -1: nowhere */
+    char name[NAME_ROOM];     /* in the folder */
+    int folder_error;         /* errno of opening it */
     struct identity identity; /* of the file looked at last, good or not */
     MMDB_s mmdb;
     bool is_open;
@@ -36,11 +43,13 @@ struct geoip {
 
 /* ---- opening ---- */
 
-static struct identity identify(const char *path)
+static struct identity identify(const struct database *d)
 {
     struct stat st;
 
-    if (stat(path, &st) != 0)
+    if (d->folder < 0)
+        return (struct identity){ .error = d->folder_error };
+    if (fstatat(d->folder, d->name, &st, 0) != 0)
         return (struct identity){ .error = errno };
     if (!S_ISREG(st.st_mode))
         return (struct identity){ .error = EINVAL };
@@ -60,16 +69,59 @@ static void close_database(struct database *d)
     d->is_open = false;
 }
 
+static const char *metadata_trouble(int fd, off_t size)
+{
+    size_t n = size < MMDB_METADATA_MAX ? (size_t)size : MMDB_METADATA_MAX;
+    char *tail = malloc(n + 1);
+    ssize_t got = tail != NULL ? pread(fd, tail, n, size - (off_t)n) : -1;
+    const char *why = got < 0 ? strerror(errno) : mmdb_metadata_trouble(str_from(tail, (size_t)got));
+
+    free(tail);
+    return why;
+}
+
+/* Before libmaxminddb sees it. */
+static const char *file_trouble(const struct database *d)
+{
+    int fd = openat(d->folder, d->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *why = fd < 0 ? strerror(errno) : metadata_trouble(fd, d->identity.size);
+
+    if (fd >= 0)
+        close(fd);
+    return why;
+}
+
+/* libmaxminddb takes paths alone, and in a worker's empty root none leads out: for this moment we go where the file lies. */
+static const char *open_in_folder(const struct database *d, MMDB_s *mmdb)
+{
+    int home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), status;
+    const char *why;
+
+    if (home < 0 || fchdir(d->folder) != 0) {
+        why = strerror(errno);
+    } else {
+        status = MMDB_open(d->name, MMDB_MODE_MMAP, mmdb);
+        why = status == MMDB_SUCCESS ? NULL : MMDB_strerror(status);
+        if (fchdir(home) != 0 && why == NULL) {
+            MMDB_close(mmdb);
+            why = strerror(errno);
+        }
+    }
+    if (home >= 0)
+        close(home);
+    return why;
+}
+
 static const char *open_file(const struct database *d, MMDB_s *mmdb)
 {
-    int status;
+    const char *why;
 
     if (d->identity.error == EINVAL)
         return "not a regular file";
     if (d->identity.error != 0)
         return strerror(d->identity.error);
-    status = MMDB_open(d->path, MMDB_MODE_MMAP, mmdb);
-    return status == MMDB_SUCCESS ? NULL : MMDB_strerror(status);
+    why = file_trouble(d);
+    return why != NULL ? why : open_in_folder(d, mmdb);
 }
 
 /* Opens what the path leads to now; an old database stays in use when that cannot be read. Once per file, so that the log has
@@ -77,7 +129,7 @@ static const char *open_file(const struct database *d, MMDB_s *mmdb)
  */
 static void look_at(struct geoip *geo, struct database *d)
 {
-    struct identity identity = identify(d->path);
+    struct identity identity = identify(d);
     MMDB_s fresh;
     const char *why;
 
@@ -107,28 +159,89 @@ void geoip_refresh(struct geoip *geo, uint64_t now)
             look_at(geo, &geo->database[i]);
 }
 
-struct geoip *geoip_new(struct str country_path, struct str asn_path, uint64_t refresh_ms, struct log *log,
-                        uint64_t now)
+/* ---- beginning and end ---- */
+
+static void open_folder(struct database *d, const char *path)
+{
+    d->folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    d->folder_error = errno;
+}
+
+/* Splits the path; one that is too long is told as such. */
+static void set_path(struct database *d, struct str path)
+{
+    char *slash;
+    int n = snprintf(d->path, sizeof d->path, "%.*s", STR_ARG(path));
+
+    if (path.n == 0)
+        return;
+    slash = strrchr(d->path, '/');
+    n = (size_t)n < sizeof d->path ? snprintf(d->name, sizeof d->name, "%s", slash != NULL ? slash + 1 : d->path) : n;
+    if ((size_t)n >= sizeof d->name) {
+        d->folder_error = ENAMETOOLONG;
+        return;
+    }
+    if (slash == NULL || slash == d->path) {
+        open_folder(d, slash == NULL ? "." : "/");
+        return;
+    }
+    *slash = '\0';
+    open_folder(d, d->path);
+    *slash = '/';
+}
+
+struct geoip *geoip_new(const struct geo_policy *policy)
 {
     struct geoip *geo = calloc(1, sizeof *geo);
 
     if (geo == NULL)
         return NULL;
-    *geo = (struct geoip){ .log = log, .refresh = refresh_ms, .next = now };
-    geo->database[COUNTRY].what = "country database";
-    geo->database[ASN].what = "ASN database";
-    snprintf(geo->database[COUNTRY].path, PATH_ROOM_MAX, "%.*s", STR_ARG(country_path));
-    snprintf(geo->database[ASN].path, PATH_ROOM_MAX, "%.*s", STR_ARG(asn_path));
-    for (size_t i = 0; i < DATABASES; i++)
+    *geo = (struct geoip){ .database = { { .what = "country database" }, { .what = "ASN database" } },
+                           .refresh = policy->refresh };
+    for (size_t i = 0; i < DATABASES; i++) {
+        geo->database[i].folder = -1;
         geo->database[i].identity.error = -1; /* no file's: the first look is never skipped */
+    }
+    set_path(&geo->database[COUNTRY], policy->country_database);
+    set_path(&geo->database[ASN], policy->asn_database);
+    return geo;
+}
+
+void geoip_begin(struct geoip *geo, struct log *log, uint64_t now)
+{
+    geo->log = log;
+    geo->next = now;
     geoip_refresh(geo, now);
+}
+
+bool geoip_is_configured(const struct geo_policy *policy)
+{
+    return policy->country_database.n + policy->asn_database.n > 0;
+}
+
+struct geoip *geoip_open(const struct geo_policy *policy)
+{
+    struct geoip *geo = geoip_is_configured(policy) ? geoip_new(policy) : NULL;
+    struct log *log = geo != NULL ? log_new(LOG_LOGFMT, LOG_TO_STDERR, LOG_WARN, STDERR_FILENO) : NULL;
+
+    if (log == NULL) {
+        geoip_free(geo);
+        return NULL;
+    }
+    geoip_begin(geo, log, 0);
+    log_flush(log);
+    log_free(log);
+    geo->log = NULL;
     return geo;
 }
 
 void geoip_free(struct geoip *geo)
 {
-    for (size_t i = 0; geo != NULL && i < DATABASES; i++)
+    for (size_t i = 0; geo != NULL && i < DATABASES; i++) {
         close_database(&geo->database[i]);
+        if (geo->database[i].folder >= 0)
+            close(geo->database[i].folder);
+    }
     free(geo);
 }
 
@@ -143,52 +256,58 @@ static const char *const number_paths[][3] = { { "autonomous_system_number", NUL
 static const char *const owner_paths[][3] = { { "autonomous_system_organization", NULL, NULL },
                                               { "organization", NULL, NULL } };
 
-static bool get(MMDB_entry_s *entry, const char *const *path, uint32_t type, MMDB_entry_data_s *data)
+/* Where libmaxminddb's search in the tree ended. */
+struct record {
+    struct str section;
+    size_t at;
+};
+
+static bool get(const struct record *record, const char *const *path, unsigned type, struct mmdb_value *value)
 {
-    return MMDB_aget_value(entry, data, path) == MMDB_SUCCESS && data->has_data && data->type == type;
+    return mmdb_find(record->section, record->at, path, value) && value->type == type;
 }
 
 /* Two letters, in capitals; anything else is no code. */
-static void take_code(MMDB_entry_s *entry, const char *const (*path)[3], size_t paths, char out[3])
+static void take_code(const struct record *record, const char *const (*path)[3], size_t paths, char out[3])
 {
-    MMDB_entry_data_s data;
+    struct mmdb_value v;
 
     for (size_t i = 0; i < paths && out[0] == '\0'; i++)
-        if (get(entry, path[i], MMDB_DATA_TYPE_UTF8_STRING, &data) && data.data_size == 2 &&
-            ascii_is_letter(data.utf8_string[0]) && ascii_is_letter(data.utf8_string[1])) {
-            out[0] = (char)(ascii_lower(data.utf8_string[0]) - 'a' + 'A');
-            out[1] = (char)(ascii_lower(data.utf8_string[1]) - 'a' + 'A');
+        if (get(record, path[i], MMDB_STRING, &v) && v.text.n == 2 && ascii_is_letter(v.text.p[0]) &&
+            ascii_is_letter(v.text.p[1])) {
+            out[0] = (char)(ascii_lower(v.text.p[0]) - 'a' + 'A');
+            out[1] = (char)(ascii_lower(v.text.p[1]) - 'a' + 'A');
         }
 }
 
-static void take_number(MMDB_entry_s *entry, char out[11])
+static void take_number(const struct record *record, char out[11])
 {
-    MMDB_entry_data_s data;
+    struct mmdb_value v;
 
     for (size_t i = 0; i < sizeof number_paths / sizeof *number_paths && out[0] == '\0'; i++)
-        if (get(entry, number_paths[i], MMDB_DATA_TYPE_UINT32, &data) && data.uint32 > 0)
-            snprintf(out, 11, "%u", (unsigned)data.uint32);
+        if (get(record, number_paths[i], MMDB_UINT32, &v) && v.number > 0)
+            snprintf(out, 11, "%u", (unsigned)v.number);
 }
 
 /* For people, in the log and in replies: printable ASCII, the rest as '?'. */
-static void take_owner(MMDB_entry_s *entry, char out[GEOIP_OWNER_MAX + 1])
+static void take_owner(const struct record *record, char out[GEOIP_OWNER_MAX + 1])
 {
-    MMDB_entry_data_s data;
+    struct mmdb_value v;
     size_t n;
 
     for (size_t i = 0; i < sizeof owner_paths / sizeof *owner_paths && out[0] == '\0'; i++) {
-        if (!get(entry, owner_paths[i], MMDB_DATA_TYPE_UTF8_STRING, &data))
+        if (!get(record, owner_paths[i], MMDB_STRING, &v))
             continue;
-        n = data.data_size < GEOIP_OWNER_MAX ? data.data_size : GEOIP_OWNER_MAX;
+        n = v.text.n < GEOIP_OWNER_MAX ? v.text.n : GEOIP_OWNER_MAX;
         for (size_t k = 0; k < n; k++)
-            out[k] = data.utf8_string[k] >= ' ' && data.utf8_string[k] <= '~' ? data.utf8_string[k] : '?';
+            out[k] = v.text.p[k] >= ' ' && v.text.p[k] <= '~' ? v.text.p[k] : '?';
         out[n] = '\0';
     }
 }
 
 /* ---- lookups ---- */
 
-static enum geoip_state find(struct database *d, const struct sockaddr *address, MMDB_entry_s *entry)
+static enum geoip_state find(const struct database *d, const struct sockaddr *address, struct record *record)
 {
     MMDB_lookup_result_s result;
     int error = MMDB_SUCCESS;
@@ -202,8 +321,10 @@ static enum geoip_state find(struct database *d, const struct sockaddr *address,
         return GEOIP_NOWHERE;
     if (error != MMDB_SUCCESS)
         return GEOIP_BROKEN;
-    *entry = result.entry;
-    return result.found_entry ? GEOIP_FOUND : GEOIP_NOWHERE;
+    if (!result.found_entry)
+        return GEOIP_NOWHERE;
+    *record = (struct record){ { (const char *)d->mmdb.data_section, d->mmdb.data_section_size }, result.entry.offset };
+    return GEOIP_FOUND;
 }
 
 union any_address {
@@ -224,27 +345,45 @@ static void to_socket_address(const struct address *address, union any_address *
     }
 }
 
+static bool is_configured(const struct database *d)
+{
+    return d->path[0] != '\0';
+}
+
+/* One that is broken makes only its own part unknown, as long as the other can be asked. */
+static enum geoip_state sum_up(const struct geoip *geo, const struct geoip_origin *o)
+{
+    bool country_answers = is_configured(&geo->database[COUNTRY]) && !o->no_country;
+    bool asn_answers = is_configured(&geo->database[ASN]) && !o->no_asn;
+
+    if (o->country[0] != '\0' || o->continent[0] != '\0' || o->asn[0] != '\0')
+        return GEOIP_FOUND;
+    if (!o->no_country && !o->no_asn)
+        return GEOIP_NOWHERE;
+    return country_answers || asn_answers ? GEOIP_FOUND : GEOIP_BROKEN;
+}
+
 enum geoip_state geoip_lookup(struct geoip *geo, const struct address *address, struct geoip_origin *origin)
 {
     union any_address client;
-    MMDB_entry_s entry;
+    struct record record;
     enum geoip_state country, asn;
 
     *origin = (struct geoip_origin){ .country = "" };
     to_socket_address(address, &client);
-    country = find(&geo->database[COUNTRY], &client.any, &entry);
+    country = find(&geo->database[COUNTRY], &client.any, &record);
     if (country == GEOIP_FOUND) {
-        take_code(&entry, country_paths, sizeof country_paths / sizeof *country_paths, origin->country);
-        take_code(&entry, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
+        take_code(&record, country_paths, sizeof country_paths / sizeof *country_paths, origin->country);
+        take_code(&record, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
     }
-    asn = find(&geo->database[ASN], &client.any, &entry);
+    asn = find(&geo->database[ASN], &client.any, &record);
     if (asn == GEOIP_FOUND) {
-        take_number(&entry, origin->asn);
-        take_owner(&entry, origin->owner);
+        take_number(&record, origin->asn);
+        take_owner(&record, origin->owner);
     }
-    if (origin->country[0] != '\0' || origin->continent[0] != '\0' || origin->asn[0] != '\0')
-        return GEOIP_FOUND;
-    return country == GEOIP_BROKEN || asn == GEOIP_BROKEN ? GEOIP_BROKEN : GEOIP_NOWHERE;
+    origin->no_country = country == GEOIP_BROKEN;
+    origin->no_asn = asn == GEOIP_BROKEN;
+    return sum_up(geo, origin);
 }
 
 void geo_answer(struct facts *facts, const struct question *q, struct geoip *geo)
@@ -256,8 +395,8 @@ void geo_answer(struct facts *facts, const struct question *q, struct geoip *geo
     if (geo != NULL && address_parse(q->key, &address))
         state = geoip_lookup(geo, &address, &origin);
     if (state == GEOIP_FOUND) {
-        const struct str values[] = { str_of(origin.country), str_of(origin.continent), str_of(origin.asn),
-                                      str_of(origin.owner) };
+        const struct str values[] = { str_of(origin.no_country ? GEO_UNREAD : origin.country), str_of(origin.continent),
+                                      str_of(origin.no_asn ? GEO_UNREAD : origin.asn), str_of(origin.owner) };
 
         facts_answer(facts, *q, FACT_OK, values, sizeof values / sizeof *values);
     } else {

@@ -5,14 +5,19 @@
  * leaves the old one in use. Never write into a mapped file or cut it short: whoever looks into what is no longer there gets
  * SIGBUS, and the worker with its sessions is lost (nothing else is; ORACLE A-12).
  *
- * Databases are strangers' data: only MMDB_lookup_sockaddr and MMDB_aget_value on fixed paths are used, whose work is bounded by
- * the depth of the tree and of a record, and what they give is checked before it is believed (ATTACKS M01).
+ * Workers may live in an empty root, where no path leads to a file: geoip_new opens the folders of the databases before that, and
+ * what lies there under the given name is opened later with the worker's own rights. So a worker keeps a way out of its root, to
+ * files that its user may read: the databases should have a folder of their own.
+ *
+ * Databases are strangers' data (ATTACKS M01). Of libmaxminddb only MMDB_open and MMDB_lookup_sockaddr are used: the first after
+ * the metadata were found to be small, the second does at most 128 steps. Records are read by mmdb_value.h, whose work is
+ * bounded, and what it gives is checked before it is believed.
  */
 #ifndef PROXY_GEOIP_H
 #define PROXY_GEOIP_H
 
 #include "../policy/address.h"
-#include "../policy/facts.h"
+#include "../policy/policy.h"
 #include "log.h"
 
 enum { GEOIP_OWNER_MAX = 64 /* octets of an autonomous system's owner; longer names are cut */ };
@@ -22,20 +27,26 @@ struct geoip_origin {
     char continent[3]; /* "EU" */
     char asn[11];      /* "64500" */
     char owner[GEOIP_OWNER_MAX + 1];
+    bool no_country, no_asn; /* the database that could tell is configured and cannot be used */
 };
 
 enum geoip_state {
-    GEOIP_FOUND,   /* at least one of them is known */
+    GEOIP_FOUND,   /* at least one of them is known, or one database says nothing and the other cannot be used */
     GEOIP_NOWHERE, /* the address is in no database, or none is configured */
-    GEOIP_BROKEN   /* a database that is configured cannot be used, and no other knows the address */
+    GEOIP_BROKEN   /* no database that is configured can be used */
 };
 
 struct geoip;
 
-/* Paths may be empty: no such database. Trouble is logged once for each file that is found there, and changes nothing else.
- * NULL without memory. `refresh` and `now`: ms, monotonic.
+/* Opens the folders of the databases. NULL without memory. */
+struct geoip *geoip_new(const struct geo_policy *);
+/* The first look at the databases themselves. Trouble is logged once for each file that is found there, and changes nothing else.
+ * `now`: ms, monotonic.
  */
-struct geoip *geoip_new(struct str country_path, struct str asn_path, uint64_t refresh, struct log *, uint64_t now);
+void geoip_begin(struct geoip *, struct log *, uint64_t now);
+/* Both for a command, which looks once: trouble goes to stderr. NULL when no database is configured, or without memory. */
+struct geoip *geoip_open(const struct geo_policy *);
+bool geoip_is_configured(const struct geo_policy *);
 void geoip_free(struct geoip *);
 
 /* Looks, once in `refresh`, whether a file was replaced. */

@@ -154,11 +154,18 @@ static bool is_nothing_here(const struct judge *j, enum ask kind)
     return kind == ASK_PAST || kind == ASK_LIST || kind == ASK_STANDING || (kind == ASK_SEEN && j->in.known == NULL);
 }
 
+static bool is_for_databases(const struct judge *j, enum ask kind)
+{
+    return kind == ASK_GEO && (j->in.geo != NULL || !geoip_is_configured(&j->policy.geo));
+}
+
 static void ask(struct judge *j, struct question q)
 {
     if (answer_known(j, q))
         return;
-    if (is_nothing_here(j, q.kind))
+    if (is_for_databases(j, q.kind))
+        geo_answer(&j->facts, &q, j->in.geo);
+    else if (is_nothing_here(j, q.kind))
         facts_answer(&j->facts, q, FACT_NODATA, NULL, 0);
     else
         facts_ask(&j->facts, q);

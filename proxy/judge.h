@@ -12,7 +12,7 @@
  *     judge_end(&judge)
  *
  * What `known` has an answer for is never asked nor computed. Beyond that signatures are verified, bodies are hashed and their
- * parts looked at here, and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a
+ * parts looked at here, databases are asked where a client is, and what a running proxy remembers (PAST of streamed bodies, SEEN and STANDING of senders) is nothing: a
  * greylist says here what it says to a stranger, unless there are answers known and this is not among them.
  */
 #ifndef PROXY_JUDGE_H
@@ -21,6 +21,7 @@
 #include "../policy/body_hash.h"
 #include "../policy/mime.h"
 #include "config.h"
+#include "geoip.h"
 #include "message_rules.h"
 #include "scores.h"
 
@@ -59,6 +60,7 @@ struct judge_input {
     size_t rcpts;                        /* 0: one recipient that the relay rules let in */
     const struct judge_message *message; /* NULL: the envelope alone */
     const struct facts *known;           /* answers that are there already; may be NULL */
+    struct geoip *geo;                   /* answers GEO; NULL: nobody does, where databases are configured */
     int64_t now;
 };
 

@@ -32,6 +32,7 @@ enum { KINDS = sizeof kind_names / sizeof kind_names[0] };
 struct replay {
     const struct replay_options *options;
     struct config *config;
+    struct geoip *geo; /* for records without an answer */
     struct record record;
     struct judge_message message;
     struct path rcpt[RECORD_RCPTS_MAX]; /* those that the policy judged */
@@ -73,6 +74,7 @@ static void judge_record(struct replay *r)
         .mail_from = &record->mail_from,
         .rcpt = r->rcpt,
         .known = &r->known,
+        .geo = r->geo,
         .now = record->time,
     };
 
@@ -427,12 +429,14 @@ int replay_run(const struct replay_options *options)
     r->options = options;
     r->config = config_load(options->config, stderr);
     if (r->config != NULL) {
+        r->geo = geoip_open(&r->config->policy.geo);
         octets = input_read(options->records, &n);
         if (octets == NULL)
             fprintf(stderr, "postern: %s: %s\n", options->records, strerror(errno));
         status = octets != NULL ? replay_all(r, str_from(octets, n)) : EX_DATAERR;
     }
     free(octets);
+    geoip_free(r->geo);
     config_free(r->config);
     free(r);
     return status;

@@ -52,6 +52,19 @@ static bool give_up_privileges(struct supervisor *s, pid_t supervisor)
     return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == supervisor;
 }
 
+/* Their folders, while paths still lead there. */
+static bool open_databases(struct supervisor *s, struct worker_start *start)
+{
+    const struct geo_policy *policy = &s->setup.config->policy.geo;
+
+    if (!geoip_is_configured(policy))
+        return true;
+    start->geo = geoip_new(policy);
+    if (start->geo == NULL)
+        log_say(s->log, LOG_ERROR, "worker", "out of memory");
+    return start->geo != NULL;
+}
+
 static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t supervisor)
 {
     struct worker_port port[CONFIG_LISTENERS_MAX * 8];
@@ -75,15 +88,18 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
         .ready_fd = ready_fd,
         .record_fd = s->record_fd,
     };
+    int status;
 
     reset_signals();
     close_foreign(s);
     start.ports = ports_of_worker(&s->ports, slot, s->setup.config, s->counted_as, port, sizeof port / sizeof port[0]);
-    if (!give_up_privileges(s, supervisor))
+    if (!open_databases(s, &start) || !give_up_privileges(s, supervisor))
         return EXIT_FAILURE;
     if (s->empty_root >= 0)
         close(s->empty_root);
-    return worker_run(&start);
+    status = worker_run(&start);
+    geoip_free(start.geo);
+    return status;
 }
 
 /* ---- start ---- */

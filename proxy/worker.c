@@ -319,12 +319,9 @@ static bool open_env(struct worker *w)
     env->recipients = w->start->recipients;
     env->counts = w->start->counts;
     env->row = w->start->row;
-    if (config->policy.geo.country_database.n + config->policy.geo.asn_database.n > 0) {
-        env->geo = geoip_new(config->policy.geo.country_database, config->policy.geo.asn_database,
-                             config->policy.geo.refresh, env->log, 0);
-        if (env->geo == NULL)
-            return false;
-    }
+    env->geo = w->start->geo;
+    if (env->geo != NULL)
+        geoip_begin(env->geo, env->log, 0);
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
@@ -337,7 +334,6 @@ static void close_env(struct worker *w)
     pool_free(&w->env.control);
     servers_free(&w->servers);
     record_ring_free(w->env.records);
-    geoip_free(w->env.geo);
     free(w->probe);
     free(w->door);
     if (w->env.log != NULL)

@@ -1,7 +1,8 @@
 /* A worker: one process, one libuv loop, its share of the sessions. It accepts connections, drives the session machines
  * (session.h), connects them to back ends, and probes the back-end servers.
  *
- * All it needs is handed in: it opens no file and binds no port, so it can run with no privileges in an empty root.
+ * All it needs is handed in: it opens no file (but GeoIP databases, geoip.h) and binds no port, so it can run with no privileges
+ * in an empty root.
  *
  *     SIGUSR1  retire: accept nothing more, let the sessions go on, exit when the last one has ended (reload)
  *     SIGUSR2  append what was recorded to the file of [record]
@@ -13,6 +14,7 @@
 
 #include "config.h"
 #include "counts.h"
+#include "geoip.h"
 #include "greylist.h"
 #include "list_states.h"
 #include "past.h"
@@ -38,6 +40,7 @@ struct worker_start {
     struct standing *standing;
     struct shared_table *greylist;
     struct shared_table *recipients;
+    struct geoip *geo; /* NULL: no database is configured */
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */
     const struct worker_port *port;

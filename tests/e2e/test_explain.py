@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from parts import mmdb
 from parts.gateway import binary, environment
 from parts.place import fresh_folder
 from parts.story import Story, main
@@ -34,6 +35,11 @@ mismatch = off
 [sender]
 exists = off
 null_mx = off
+"""
+GEO = """[geo]
+country_database = %s
+[origin far]
+deny = DE
 """
 RESULTS = {"none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"}
 FACTS = (b'TXT sender.example OK "v=spf1 ip4:192.0.2.0/24 -all"\nTXT mail.sender.example NODATA\n'
@@ -190,6 +196,23 @@ class Explain(Story):
             again = self.explain("--ip", "198.51.100.9", "--json", facts=file.read())
         self.assertEqual(again.json(), first.json())
 
+    def test_databases_say_where_the_client_is(self):
+        ini = INI + GEO % write("country.mmdb", mmdb.database(mmdb.ORIGINS))
+        given = ("--ip", "203.0.113.9", "--helo", "mail.sender.example", "--mail-from", "", "--rcpt", "v@local.example")
+        saved = str(fresh_folder("explain") / "saved")
+        live = self.explain(*given, "--save-facts", saved, message=None, facts=None, ini=ini)
+        self.assertEqual(live.status, 1, live.err + live.text())
+        self.assertRegex(live.text(), r'GEO +203\.0\.113\.9\n +"DE"\n +"EU"\n')
+        self.assertIn("far: 203.0.113.9 (DE, EU)", live.text())
+        with open(saved, "rb") as file:
+            again = self.explain(*given, message=None, facts=file.read(), ini=INI + GEO % "/nonexistent/country.mmdb")
+        self.assertEqual(again.status, 1, again.err + again.text())
+        untold = self.explain(*given, "--json", message=None, facts=b"", ini=ini)   # nothing but what the file says
+        self.assertIn("no answer for GEO 203.0.113.9", untold.err)
+        broken = self.explain(*given, message=None, facts=None, ini=INI + GEO % "/nonexistent/country.mmdb")
+        self.assertEqual(broken.status, 0, broken.err + broken.text())
+        self.assertIn("No such file", broken.err)
+
     def test_time_is_read_in_three_forms(self):
         for now in ("1795348800", "2026-11-22T12:00:00Z", "Sun, 22 Nov 2026 13:00:00 +0100"):
             self.assertIn("Sun, 22 Nov 2026 12:00:00 +0000", self.explain("--now", now).text())
@@ -248,6 +271,14 @@ class Replay(Story):
         self.assertRegex(run.text(), r"author sender\.example\n    changed: accept -> reject 550 5\.7\.26 \(dmarc: ")
         lenient = INI + "[dmarc]\nmode = monitor\n"
         self.assertEqual(self.replay(forged, ini=lenient).status, 0)
+
+    def test_databases_answer_where_the_record_does_not(self):
+        ini = INI + GEO % write("country.mmdb", mmdb.database({"192.0.2.0/24": mmdb.nested("DE", "EU")}))
+        run = self.replay(record(), ini=ini)
+        self.assertEqual(run.status, 1, run.err + run.text())
+        self.assertIn("(geo: far: 192.0.2.1 (DE, EU))", run.text())
+        run = self.replay(record(facts=FACTS + b"GEO 192.0.2.1 OK FR EU \"\" \"\"\n"), ini=ini)
+        self.assertEqual(run.status, 0, run.err + run.text())
 
     def test_a_question_that_was_not_recorded_is_no_change(self):
         run = self.replay(record(facts=b"TXT sender.example NODATA\nTXT mail.sender.example NODATA\n"))

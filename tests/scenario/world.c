@@ -629,6 +629,7 @@ void world_free(struct world *w)
     shared_table_free(w->env->greylist);
     shared_table_free(w->env->recipients);
     counts_free(w->env->counts);
+    geoip_free(w->env->geo);
     free(w->env);
     bytes_free(&w->setting.ini);
     bytes_free(&w->setting.offers);
@@ -662,6 +663,16 @@ static void teach_servers(struct world *w)
         servers_up(&w->servers.server[i], &caps, w->env->now, w->config->timeouts.probe);
 }
 
+static bool open_databases(struct world *w)
+{
+    if (!geoip_is_configured(&w->config->policy.geo))
+        return true;
+    w->env->geo = geoip_new(&w->config->policy.geo);
+    if (w->env->geo != NULL)
+        geoip_begin(w->env->geo, w->env->log, w->env->now);
+    return w->env->geo != NULL;
+}
+
 bool world_start(struct world *w, struct bytes *errors)
 {
     size_t messages;
@@ -685,6 +696,8 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->unix_ms = INT64_C(1795348800000); /* 2026-11-22 12:00:00 UTC */
     log_set_time(w->env->log, w->env->unix_ms);
     if (w->env->log == NULL || w->env->past == NULL || w->env->lists == NULL || !servers_init(&w->servers, w->config))
+        abort();
+    if (!open_databases(w))
         abort();
     teach_servers(w);
     oracle_init(&w->oracle, &w->rules);
