@@ -19,7 +19,7 @@ from parts.gateway import Gateway, binary
 from parts.place import SUITES, fresh_endpoint, text
 from parts.signing import Key, signature
 from parts.story import Story, main
-from parts.wire import Client, any_certificate
+from parts.wire import Client, any_certificate, stuffed
 
 SUITE = SUITES / "mime/mail-parser"
 CLIENTS = ["%s.%d" % (net, host) for host in range(1, 41) for net in ("198.51.100", "203.0.113")]
@@ -157,7 +157,11 @@ class Abuse(Board):
         return line
 
     def refused_message(self, content, code, enhanced, check, fact, sender="a@attack.example"):
-        line = self.assert_refused(self.stranger().deliver(content, sender), code, enhanced, check, fact)
+        octets = stuffed(content)       # before anybody waits: of a long one it takes a while
+        client = self.stranger().envelope(sender)
+        self.assert_reply(client.ask("DATA"), 354)
+        client.send(octets)
+        line = self.assert_refused(client.reply(), code, enhanced, check, fact)
         self.assertEqual((line["event"], line["outcome"]), ("transaction", "rejected"))
         self.assert_nothing_arrived()
         return line
