@@ -100,7 +100,8 @@ static bool is_undecided(const struct origin_rule *rule, const struct origin *or
 /* At RCPT. A cap that was reached (LIMIT) is the sender's doing, and lets nobody in. */
 static bool is_put_off(const struct pass *pass, const struct origin_rule *rule, const struct origin *origin)
 {
-    return pass->stage != AT_CONNECT && is_undecided(rule, origin) && (pass->policy->geo.missing == GEO_TEMPFAIL || origin->state == FACT_LIMIT);
+    return pass->stage != AT_CONNECT && is_undecided(rule, origin) &&
+           (pass->policy->geo.missing == GEO_TEMPFAIL || origin->state == FACT_LIMIT);
 }
 
 static void judge(struct pass *pass, const struct origin_rule *rule, const struct origin *origin)

@@ -35,11 +35,11 @@ struct str pass_exception(struct pass *, const struct check *);
  * it is not known yet (the check is pending then). The strings lie in the facts.
  */
 struct origin {
-    struct str country;    /* "DE", ISO 3166-1 */
-    struct str continent;  /* "EU" */
-    struct str asn;        /* "64500" */
-    struct str owner;      /* of the autonomous system, as the database has it */
-    bool no_country;       /* nobody could say: a database cannot be read, or a cap was reached */
+    struct str country;   /* "DE", ISO 3166-1 */
+    struct str continent; /* "EU" */
+    struct str asn;       /* "64500" */
+    struct str owner;     /* of the autonomous system, as the database has it */
+    bool no_country;      /* nobody could say: a database cannot be read, or a cap was reached */
     bool no_asn;
     enum fact_state state; /* OK; NODATA: in no database; TEMP, LIMIT: nobody could say anything */
 };

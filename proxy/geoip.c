@@ -11,7 +11,7 @@
 
 #include "mmdb_value.h"
 
-enum { NAME_ROOM = 256, PATH_ROOM_MAX = 4096 };
+enum { NAME_ROOM = 256, PATH_ROOM_MAX = 4096, NOT_LOOKED = -1 /* no file's error: the next look is never skipped */ };
 
 /* Which file a path led to: one that was renamed over it differs in at least one of these. */
 struct identity {
@@ -103,8 +103,8 @@ static const char *open_in_folder(const struct database *d, MMDB_s *mmdb)
         status = MMDB_open(d->name, MMDB_MODE_MMAP, mmdb);
         why = status == MMDB_SUCCESS ? NULL : MMDB_strerror(status);
         if (fchdir(home) != 0 && why == NULL) {
-            MMDB_close(mmdb);
             why = strerror(errno);
+            MMDB_close(mmdb);
         }
     }
     if (home >= 0)
@@ -124,20 +124,29 @@ static const char *open_file(const struct database *d, MMDB_s *mmdb)
     return why != NULL ? why : open_in_folder(d, mmdb);
 }
 
+/* Of ours, and not for long: then the file is looked at again. */
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 /* Opens what the path leads to now; an old database stays in use when that cannot be read. Once per file, so that the log has
  * one line for it.
  */
 static void look_at(struct geoip *geo, struct database *d)
 {
     struct identity identity = identify(d);
-    MMDB_s fresh;
+    MMDB_s fresh = { .flags = 0 };
     const char *why;
 
     if (same_file(&identity, &d->identity))
         return;
     d->identity = identity;
+    errno = 0;
     why = open_file(d, &fresh);
     if (why != NULL) {
+        if (is_shortage(errno))
+            d->identity.error = NOT_LOOKED;
         log_say(geo->log, LOG_WARN, "geoip", "%s %s: %s%s", d->what, d->path, why,
                 d->is_open ? "; the one before stays in use" : "");
         return;
@@ -200,7 +209,7 @@ struct geoip *geoip_new(const struct geo_policy *policy)
                            .refresh = policy->refresh };
     for (size_t i = 0; i < DATABASES; i++) {
         geo->database[i].folder = -1;
-        geo->database[i].identity.error = -1; /* no file's: the first look is never skipped */
+        geo->database[i].identity.error = NOT_LOOKED;
     }
     set_path(&geo->database[COUNTRY], policy->country_database);
     set_path(&geo->database[ASN], policy->asn_database);

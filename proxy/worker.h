@@ -41,8 +41,8 @@ struct worker_start {
     struct shared_table *greylist;
     struct shared_table *recipients;
     struct geoip *geo; /* NULL: no database is configured */
-    unsigned row;     /* of `counts` */
-    unsigned workers; /* processes that share limits.message_memory */
+    unsigned row;      /* of `counts` */
+    unsigned workers;  /* processes that share limits.message_memory */
     const struct worker_port *port;
     size_t ports;
     int log_fd;

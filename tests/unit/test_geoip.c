@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -598,6 +599,27 @@ static void odd_paths_are_told(void)
     end();
 }
 
+/* No descriptor is free: the file is looked at again when there may be some. */
+static void a_shortage_passes(void)
+{
+    struct rlimit before, none;
+
+    begin();
+    CHECK(copy("tests/scenario/origins.mmdb", path_a));
+    use(path_a, "");
+    CHECK(copy("tests/fuzz/corpus/geoip/deep", path_a));
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = (struct rlimit){ 0, before.rlim_max };
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    later();
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_EQ_INT(count_log("Too many open files; the one before stays in use"), 1);
+    check_origin("203.0.113.9", "FOUND DE EU  ");
+    later();
+    check_origin("203.0.113.9", "FOUND DE   ");
+    end();
+}
+
 /* As in a worker's empty root: paths lead elsewhere once the folders are open. */
 static void paths_matter_at_the_beginning_alone(void)
 {
@@ -634,6 +656,7 @@ static const struct test_case tests[] = {
     TEST(a_missing_one_is_told_once_and_used_when_it_comes),
     TEST(two_bad_files_are_told_once_each),
     TEST(odd_paths_are_told),
+    TEST(a_shortage_passes),
     TEST(paths_matter_at_the_beginning_alone),
 };
 TEST_MAIN(tests)
