@@ -320,8 +320,6 @@ static bool open_env(struct worker *w)
     env->counts = w->start->counts;
     env->row = w->start->row;
     env->geo = w->start->geo;
-    if (env->geo != NULL)
-        geoip_begin(env->geo, env->log, 0);
     pool_init(&env->messages, (size_t)(config->limits.message_memory / w->start->workers));
     open_records(w);
     pool_init(&env->control, (size_t)config->limits.sessions * CHUNKS_PER_SESSION * CHUNK_SIZE);
@@ -377,6 +375,8 @@ static bool open_loop(struct worker *w)
 static void serve(struct worker *w)
 {
     worker_clock(w);
+    if (w->env.geo != NULL)
+        geoip_begin(w->env.geo, w->env.log, w->env.now);
     lookups_open(w);
     lists_open(w);
     uv_timer_start(&w->open_doors, on_open_doors, OPEN_AT_LATEST_MS, 0);

@@ -23,6 +23,7 @@ ABOUT_TLS = re.compile(r"\[(listen [^\]]*|certificate [^\]]*)\]")
 REMEMBERED = re.compile(r"\[(standing|greylist|recipients|rates?|harvest)\b[^\]]*\]")     # in what workers share
 CANNOT = {"admission:": "admission is decided by counts of real connections",
           "balancer:": "on a wire it takes a PROXY header (tests/wire/scenarios/ends.txt)",
+          "listener:": "a gateway of the wires listens at one port",
           "message pool:": "no such small message pool",
           "sessions run short": "it takes hundreds of them (tests/e2e/test_door.py)",
           "sessions are plenty": "the same", "others in the tarpit": "it takes a second worker (tests/e2e/test_door.py)",
@@ -34,6 +35,8 @@ UNHEARD = ("north closes", "south closes", "north resets", "south resets", "sout
 # What the in-memory player sees at once and a wire shows otherwise, by title: found, judged, reported.
 DIFFERENT = {
     "a listener that is left out": "a gateway of the wires listens at one port",
+    "a database that cannot be read is told once, whoever connects":
+        "it is told at the start, before the first client (tests/e2e/test_geo.py)",
     "a client that is gone while its recipient waits":
         "nothing is read north while a recipient waits, so the reset is seen when the answer is written",
     "more rounds of questions than allowed are the sender's error":
