@@ -290,7 +290,10 @@ struct envelope {
     struct known_recipient known_recipient; /* of `rcpt` */
 
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
-    bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
+    /* Trace fields went south, or recipients are settled: what is found from here on cannot be written into the message, nor
+     * quarantine it.
+     */
+    bool front_sent;
 };
 
 struct message {
