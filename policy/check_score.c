@@ -18,7 +18,7 @@ void score_add(struct score_list *list, const struct score *score)
 {
     for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->item[i].check, score->check) == 0) {
-            if (size_of(score->points) > size_of(list->item[i].points))
+            if (score->is_sum || size_of(score->points) > size_of(list->item[i].points))
                 list->item[i] = *score;
             return;
         }

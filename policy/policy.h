@@ -247,6 +247,7 @@ struct score {
     const char *check;
     int64_t points; /* 0: told only (monitor) */
     struct str reason;
+    bool is_sum; /* with what the check said before: it takes its place, more or less */
 };
 
 enum { SCORES_MAX = 24 /* of a transaction: one per check */ };
