@@ -19,7 +19,7 @@ static void object_to_talk(struct pass *pass)
                                          STR("Protocol error: you spoke before the greeting was complete"),
                                          arena_printf(pass->arena, "spoke before the greeting was complete: %.*s",
                                                       STR_ARG(envelope->talked_early)),
-                                         0, false });
+                                         0, false, false });
 }
 
 static void object_to_pipelining(struct pass *pass)
@@ -27,7 +27,7 @@ static void object_to_pipelining(struct pass *pass)
     if (pass->envelope->pipelined)
         pass_object(pass, &check_door, &pass->policy->door.pipelining,
                     &(struct objection){ 554, "5.5.0", STR("Improper use of SMTP command pipelining"),
-                                         STR("input behind a command that ends a group"), 0, false });
+                                         STR("input behind a command that ends a group"), 0, false, false });
 }
 
 /* AT_CONNECT nothing can be scored yet. */

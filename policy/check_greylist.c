@@ -75,10 +75,13 @@ static struct str explain(struct pass *pass, struct str key, const struct seen *
 static void judge(struct pass *pass, const struct greylist_policy *policy, struct str key, const struct seen *seen)
 {
     bool waits = is_waiting(policy, seen);
-    const struct objection objection = {
-        451, "4.7.1", STR_INIT("First mail from this sender, please try again later"), explain(pass, key, seen, waits),
-        0,   false
-    };
+    const struct objection objection = { 451,
+                                         "4.7.1",
+                                         STR_INIT("First mail from this sender, please try again later"),
+                                         explain(pass, key, seen, waits),
+                                         0,
+                                         false,
+                                         false };
 
     if (is_let_in(policy, seen)) {
         if (pass->stage == AT_END)

@@ -285,8 +285,10 @@ static void score(struct asking *a)
 
     if (a->sum == 0 || a->pass->stage == AT_END)
         return;
-    if (a->pass->stage >= AT_HEADERS)
+    if (a->pass->stage >= AT_HEADERS) {
         o.points += points_before(a->pass);
+        o.is_sum = true;
+    }
     o.reason = reason(a);
     pass_object(a->pass, &check_lists, &a->pass->policy->lists.rule, &o);
 }

@@ -18,7 +18,8 @@ static void run(struct pass *pass)
     if (policy->rule.mode == RULE_OFF || known->memory != RECIPIENT_UNKNOWN_THERE || pass->envelope->rcpt == NULL)
         return;
     objection =
-        (struct objection){ known->code, known->enhanced, STR("No such mailbox here"), explain(pass, known), 0, false };
+        (struct objection){ known->code, known->enhanced, STR("No such mailbox here"), explain(pass, known), 0, false,
+                            false };
     pass_object(pass, &check_recipients, &policy->rule, &objection);
 }
 

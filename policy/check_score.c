@@ -18,7 +18,7 @@ void score_add(struct score_list *list, const struct score *score)
 {
     for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->item[i].check, score->check) == 0) {
-            if (size_of(score->points) > size_of(list->item[i].points))
+            if (score->is_sum || size_of(score->points) > size_of(list->item[i].points))
                 list->item[i] = *score;
             return;
         }
@@ -63,12 +63,23 @@ static bool is_for_postmaster(const struct envelope *envelope)
     return envelope->rcpt != NULL ? path_is_postmaster(envelope->rcpt) : envelope->only_postmaster;
 }
 
-/* What counts for marking a message: all of it, or what was known while it could still be marked. */
-static int64_t mark_total(const struct envelope *envelope, int64_t total)
+/* What counts for marking a message, in number and in words: all of it, or what was known while it could still be marked. */
+static const struct score_list *mark_of(const struct envelope *envelope, const struct score_list *sum)
 {
+    static const struct score_list none = { .n = 0 };
+
     if (!envelope->front_sent)
-        return total;
-    return envelope->scores != NULL ? score_total(envelope->scores) : 0;
+        return sum;
+    return envelope->scores != NULL ? envelope->scores : &none;
+}
+
+static void mark(struct pass *pass, const struct score_list *points)
+{
+    uint64_t threshold = pass->policy->score.quarantine;
+    int64_t total = score_total(points);
+
+    if (reaches(total, threshold))
+        pass_quarantine(pass, &check_score, explain(pass, points, total, threshold));
 }
 
 /* A recipient is refused as soon as the points suffice; what a message is marked with is settled when all of it is known. */
@@ -87,8 +98,8 @@ static void run(struct pass *pass)
     if (reaches(total, policy->reject))
         pass_refuse(pass, &check_score, 550, "5.7.1", STR("Message looks like spam: too many points against it"),
                     explain(pass, sum, total, policy->reject));
-    else if (pass->stage >= AT_HEADERS && reaches(mark_total(pass->envelope, total), policy->quarantine))
-        pass_quarantine(pass, &check_score, explain(pass, sum, total, policy->quarantine));
+    else if (pass->stage >= AT_HEADERS)
+        mark(pass, mark_of(pass->envelope, sum));
 }
 
 #define SCORE(field) offsetof(struct policy, score.field)

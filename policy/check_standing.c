@@ -28,7 +28,8 @@ static void speak_for(struct pass *pass, const struct standing_policy *policy, s
 static void speak_against(struct pass *pass, const struct standing_policy *policy, struct str reason)
 {
     const struct objection objection = { 550,    "5.7.1", STR_INIT("Mail of this sender was refused too often lately"),
-                                         reason, 0,       false };
+                                         reason, 0,       false,
+                                         false };
 
     pass_object(pass, &check_standing, &policy->rule, &objection);
 }

@@ -275,6 +275,7 @@ struct score {
     const char *check;
     int64_t points; /* 0: told only (monitor) */
     struct str reason;
+    bool is_sum; /* with what the check said before: it takes its place, more or less */
 };
 
 enum { SCORES_MAX = 24 /* of a transaction: one per check */ };
@@ -318,7 +319,10 @@ struct envelope {
     struct known_recipient known_recipient; /* of `rcpt` */
 
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
-    bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
+    /* Trace fields went south, or recipients are settled: what is found from here on cannot be written into the message, nor
+     * quarantine it.
+     */
+    bool front_sent;
 };
 
 struct message {

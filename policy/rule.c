@@ -110,12 +110,12 @@ static const char *excuse(const struct pass *pass, const struct objection *o)
     return is_for_postmaster(pass->envelope) ? "postmaster" : NULL;
 }
 
-static void add_score(struct pass *pass, const struct check *check, int64_t points, struct str reason)
+static void add_score(struct pass *pass, const struct check *check, int64_t points, const struct objection *o)
 {
     struct score_list *scores = &pass->outcome->scores;
 
     if (scores->n < SCORES_MAX)
-        scores->item[scores->n++] = (struct score){ check->name, points, reason };
+        scores->item[scores->n++] = (struct score){ check->name, points, o->reason, o->is_sum };
 }
 
 static struct str excepted_by(struct pass *pass, struct str name, struct str reason)
@@ -142,7 +142,7 @@ bool pass_object(struct pass *pass, const struct check *check, const struct rule
         bool is_scored = rule->mode == RULE_SCORE;
 
         pass_find(pass, check, rule_modes[rule->mode], o->reason);
-        add_score(pass, check, !is_scored ? 0 : o->points != 0 ? o->points : (int64_t)rule->weight, o->reason);
+        add_score(pass, check, !is_scored ? 0 : o->points != 0 ? o->points : (int64_t)rule->weight, o);
     }
     return false;
 }

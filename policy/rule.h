@@ -21,6 +21,7 @@ struct objection {
     struct str reason; /* names the fact: "192.0.2.1 is listed by zen.example (127.0.0.2)" */
     int64_t points;    /* when its rule scores; 0: the rule's weight. Negative ones speak for it */
     bool is_load;      /* about how much, not about whom: the postmaster and exempt clients are no exception */
+    bool is_sum;       /* points: with those that the check gave in the stages before, in whose place they stand */
 };
 
 /* True when a refusal came of it. Nothing while the check is pending: it comes by again. */

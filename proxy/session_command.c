@@ -141,6 +141,8 @@ static void do_hello(struct session *s, struct command *c, struct str line)
     if (s->wait == WAIT_NOTHING)
         return;
     transaction_drop(s); /* RFC 5321 4.1.4: EHLO clears as RSET does; its log line names the old HELO */
+    if (s->helo != NULL) /* what many names have filled has no room left for who sends */
+        facts_drop(s);
     helo = realloc(s->helo, c->argument.n + 1);
     if (helo == NULL) {
         leave_with(s, "4.3.2", "Out of memory, try again", "out of memory");

@@ -144,6 +144,14 @@ static struct facts *facts_room(struct session *s, enum stage stage)
     return s->facts != NULL ? &s->facts->facts : NULL;
 }
 
+/* What is found from here on changes neither the front of the message nor, where that is another mailbox, its way. */
+static bool is_settled(const struct session *s)
+{
+    bool is_on_its_way = s->env->config->policy.dmarc.quarantine == QUARANTINE_REDIRECT && s->tx->flow != FLOW_HELD;
+
+    return s->tx->front_sent || is_on_its_way;
+}
+
 static void envelope_fill(const struct session *s, enum stage stage, struct envelope *e)
 {
     const struct transaction *tx = s->tx;
@@ -162,7 +170,7 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     if (tx == NULL)
         return;
     e->scores = &tx->scores.list;
-    e->front_sent = tx->front_sent;
+    e->front_sent = is_settled(s);
     e->is_smtputf8 = (tx->mail.mail.has & HAS_SMTPUTF8) != 0;
     e->mail_from = &tx->mail.mail.path;
     e->rcpt = stage == AT_RCPT ? &tx->rcpt.rcpt.path : NULL;
