@@ -163,6 +163,8 @@ static void find_trouble(struct asking *a, const struct heard *h)
 /* "client 192.0.2.1 is listed by zen.example (127.0.0.2)" */
 static struct str describe(struct asking *a, const struct heard *h)
 {
+    if (h->list == NULL)
+        return STR("nothing");
     return arena_printf(a->pass->arena, "%s %.*s is %s %.*s (%.*s)", identity_names[h->of], STR_ARG(h->subject),
                         h->list->kind == LIST_WELCOME ? "welcome to" : "listed by", STR_ARG(h->list->name),
                         STR_ARG(h->address));
