@@ -147,6 +147,35 @@ struct door_policy {
     struct rule pipelining;
 };
 
+/* What is counted, and whose. */
+enum rate_count {
+    RATE_CONNECTIONS,
+    RATE_MESSAGES,
+    RATE_RECIPIENTS,
+    RATE_REFUSALS,
+    RATE_UNKNOWN_RECIPIENTS,
+    RATE_BYTES,
+    RATE_COUNTS
+};
+enum rate_per { RATE_ADDRESS, RATE_NETWORK, RATE_SITE, RATE_ASN, RATE_SENDER, RATE_USER };
+enum { RATES_MAX = 32 };
+#define RATE_NOT_KNOWN UINT64_MAX
+
+/* [rate NAME] */
+struct rate {
+    struct str name;
+    int count, per; /* enum rate_count, rate_per */
+    uint64_t limit;
+    uint64_t window; /* ms */
+    struct rule rule;
+};
+
+struct rates_policy {
+    uint64_t memory;
+    bool builtin;             /* without sections of his own the operator gets ours */
+    struct section_list list; /* struct rate */
+};
+
 enum geo_missing { GEO_ACCEPT, GEO_TEMPFAIL };
 
 /* [origin NAME] */
@@ -231,6 +260,7 @@ struct policy {
     struct section_list exceptions; /* struct exception */
     struct standing_policy standing;
     struct greylist_policy greylist;
+    struct rates_policy rates;
     struct recipients_policy recipients;
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
@@ -288,6 +318,11 @@ struct envelope {
     bool pipelined;          /* commands came behind one whose answer has to be awaited */
 
     struct known_recipient known_recipient; /* of `rcpt` */
+
+    /* What each [rate] section has counted within its window, this event included; RATE_NOT_KNOWN where it counts nothing of
+     * this client, or not at this stage. NULL: nothing is counted.
+     */
+    const uint64_t *usage;
 
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
@@ -458,7 +493,8 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
-extern const struct check check_geo; /* where clients come from */
+extern const struct check check_rates; /* how much, how fast */
+extern const struct check check_geo;   /* where clients come from */
 extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;

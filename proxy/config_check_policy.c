@@ -189,6 +189,62 @@ static void check_list(struct config_reading *r, struct list_policy *list)
         settle_zone(r, instance, list);
 }
 
+/* ---- [rates] and [rate NAME] ---- */
+
+/* In force where the operator has none. Why these: a large provider's server opens some ten connections a minute to a small
+ * board, and a mailing list of 600 members goes out in a minute; who tries out names is stopped after 30 in an hour, which is more
+ * typing errors than a company makes.
+ */
+static const struct {
+    const char *name, *count, *per, *limit, *window;
+} builtin_rates[] = {
+    { "connections", "connections", "address", "120", "60s" },  { "network", "connections", "network", "300", "60s" },
+    { "messages", "messages", "address", "120", "60s" },        { "recipients", "recipients", "address", "600", "60s" },
+    { "harvest", "unknown_recipients", "address", "30", "1h" },
+};
+
+static void add_builtin_rates(struct config_reading *r)
+{
+    struct config_section section;
+    size_t at = 0;
+
+    while (strcmp((section = config_section_at(at)).name, "rate") != 0)
+        at++;
+    for (size_t i = 0; i < sizeof builtin_rates / sizeof *builtin_rates; i++) {
+        struct config_instance *instance = config_add_instance(r, &section, str_of(builtin_rates[i].name));
+
+        if (instance == NULL)
+            return;
+        config_set_key(r, instance, "count", str_of(builtin_rates[i].count));
+        config_set_key(r, instance, "per", str_of(builtin_rates[i].per));
+        config_set_key(r, instance, "limit", str_of(builtin_rates[i].limit));
+        config_set_key(r, instance, "window", str_of(builtin_rates[i].window));
+    }
+}
+
+static void check_rate(struct config_reading *r, const struct rate *rate)
+{
+    struct config_instance *instance = config_instance_at(r, rate);
+
+    if (instance == NULL || instance->errors_n > 0)
+        return;
+    if (rate->per == RATE_ASN && r->config->policy.geo.asn_database.n == 0)
+        config_complain(r, config_line_of(instance, "per"), instance, "per", "asn needs [geo] asn_database");
+    if (rate->count == RATE_CONNECTIONS && (rate->per == RATE_SENDER || rate->per == RATE_USER))
+        config_complain(r, config_line_of(instance, "per"), instance, "per",
+                        "connections have neither sender nor user; expected address, network, site or asn");
+}
+
+static void check_rates_sections(struct config_reading *r)
+{
+    const struct rates_policy *rates = &r->config->policy.rates;
+
+    if (rates->list.n == 0 && rates->builtin)
+        add_builtin_rates(r);
+    for (size_t i = 0; i < rates->list.n; i++)
+        check_rate(r, (const struct rate *)rates->list.item + i);
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -197,6 +253,7 @@ void config_check_policy(struct config_reading *r)
     for (size_t i = 0; i < policy->exceptions.n; i++)
         check_exception(r, &exceptions[i]);
     check_geo_sections(r);
+    check_rates_sections(r);
     for (size_t i = 0; i < policy->list.n; i++)
         check_list(r, (struct list_policy *)policy->list.item + i);
 }

@@ -250,6 +250,7 @@ void delivered(struct session *s, const struct reply *south)
         s->accept_unsent = !s->north_gone;
         log_transaction(s, s->north_gone ? "accepted, reply undeliverable" : "accepted", &north, south);
     } else {
+        rates_refused(s, south->code, "backend");
         say_reply(s, &north);
         log_transaction(s, south->code / 100 == 4 ? "tempfailed" : "rejected", &north, south);
     }
@@ -266,6 +267,7 @@ void finish_refused(struct session *s)
     else
         s->env->tempfailed++;
     s->errors++;
+    rates_refused(s, reply.code, s->tx->doom.check);
     say_reply(s, &reply);
     log_transaction(s, is_permanent ? "rejected" : "tempfailed", &reply, NULL);
     finished(s);

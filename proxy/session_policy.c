@@ -158,6 +158,7 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
         .listener = s->peer.listener->name,
         .talked_early = str_of(s->talked_early != NULL ? s->talked_early : ""),
         .pipelined = s->pipelined,
+        .usage = s->usage,
     };
     if (tx == NULL)
         return;

@@ -16,6 +16,7 @@
 #include "greylist.h"
 #include "list_states.h"
 #include "past.h"
+#include "rates.h"
 #include "recipients.h"
 #include "standing.h"
 #include "tls.h"
@@ -37,6 +38,7 @@ struct worker_start {
     struct list_states *lists;
     struct standing *standing;
     struct shared_table *greylist;
+    struct rates *rates;
     struct shared_table *recipients;
     unsigned row;     /* of `counts` */
     unsigned workers; /* processes that share limits.message_memory */

@@ -500,7 +500,7 @@ static void manual_is_the_committed_one(void)
 /* What all workers share. */
 static uint64_t shared_tables(const struct policy *policy)
 {
-    return policy->standing.memory + policy->greylist.memory + policy->recipients.memory;
+    return policy->standing.memory + policy->greylist.memory + policy->recipients.memory + policy->rates.memory;
 }
 
 static uint64_t worst_case(const struct config *config, bool tls)
