@@ -236,6 +236,14 @@ struct standing_policy {
     struct str checkpoint; /* a file; empty: none */
 };
 
+enum client_standing { STANDING_UNKNOWN, STANDING_GOOD, STANDING_BAD };
+
+/* Reply times of the mail server, in ms, from which it counts as slow. */
+struct brownout_policy {
+    struct rule rule;
+    uint64_t slow, very_slow;
+};
+
 struct greylist_policy {
     struct rule rule;
     uint64_t delay, window, lifetime;
@@ -261,6 +269,7 @@ struct policy {
     struct standing_policy standing;
     struct greylist_policy greylist;
     struct rates_policy rates;
+    struct brownout_policy brownout;
     struct recipients_policy recipients;
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
@@ -323,6 +332,9 @@ struct envelope {
      * this client, or not at this stage. NULL: nothing is counted.
      */
     const uint64_t *usage;
+
+    uint64_t reply_ms;             /* that the mail server takes lately; 0: not known, or not asked at this stage */
+    enum client_standing standing; /* of the client by its address; looked up while the mail server is slow */
 
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     bool front_sent; /* trace fields went south: what is found from here on cannot be written into the message */
@@ -493,8 +505,9 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
-extern const struct check check_rates; /* how much, how fast */
-extern const struct check check_geo;   /* where clients come from */
+extern const struct check check_rates;    /* how much, how fast */
+extern const struct check check_brownout; /* when the mail server is slow */
+extern const struct check check_geo;      /* where clients come from */
 extern const struct check check_door;
 extern const struct check check_relay;
 extern const struct check check_author;

@@ -245,6 +245,15 @@ static void check_rates_sections(struct config_reading *r)
         check_rate(r, (const struct rate *)rates->list.item + i);
 }
 
+static void check_brownout_section(struct config_reading *r)
+{
+    const struct brownout_policy *brownout = &r->config->policy.brownout;
+    struct config_instance *instance = config_instance_named(r, "brownout");
+
+    if (instance->errors_n == 0 && brownout->very_slow < brownout->slow)
+        config_complain(r, config_line_of(instance, "very_slow"), instance, "very_slow", "must not be below slow");
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -254,6 +263,7 @@ void config_check_policy(struct config_reading *r)
         check_exception(r, &exceptions[i]);
     check_geo_sections(r);
     check_rates_sections(r);
+    check_brownout_section(r);
     for (size_t i = 0; i < policy->list.n; i++)
         check_list(r, (struct list_policy *)policy->list.item + i);
 }

@@ -89,6 +89,7 @@ static void continue_data(struct session *s)
     if (tx->accepted) {
         chain_move(out, &tx->message.body);
         tx->flow = FLOW_ENDED; /* only here, after the verdict */
+        south_asked(s);
         backend_end(s->backend, time_to_answer(s), s->env->now);
         return;
     }
@@ -113,6 +114,8 @@ static void continue_bdat(struct session *s)
         return;
     }
     chain_move(&piece, &tx->message.body);
+    if (tx->accepted)
+        south_asked(s);
     if (tx->accepted)
         tx->flow = FLOW_ENDED;
     tx->bdat_under_way = true;
@@ -240,6 +243,7 @@ void delivered(struct session *s, const struct reply *south)
     struct session_env *env = s->env;
     struct reply north = *south;
 
+    south_took(s, TASK_END, true);
     memory_delivered(s, south);
     if (south->code / 100 == 2) {
         north.code = 250;

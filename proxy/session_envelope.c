@@ -321,6 +321,7 @@ void rcpt_continue(struct session *s)
 {
     struct transaction *tx = s->tx;
 
+    south_asked(s);
     if (caps_used(tx) & ~s->backend->caps.bits) {
         doom(s, 451, "4.3.0", "The mail server changed what it offers, try again", "backend",
              "this back end does not offer what EHLO promised");
@@ -367,6 +368,7 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     }
     s->pending = PENDING_NONE;
     await_client(s, WAIT_COMMAND);
+    south_took(s, TASK_COMMAND, true);
     memory_recipient_answered(s, reply);
     if (reply->code / 100 == 2) {
         remember_recipient(s);

@@ -145,6 +145,7 @@ struct session {
     /* Both ends of the last connection south, for the log: they outlast `backend`. NULL, port 0: there is none. */
     const struct endpoint *south_server;
     struct endpoint south_own;
+    uint64_t south_since; /* ms, when what the back end is to answer was begun */
     struct facts_room *facts;
     uint64_t wait_since;    /* ms, when `wait` for the client began; later where its time rested */
     uint64_t wait_deadline; /* ms, of `wait` */
@@ -269,6 +270,9 @@ void south_open(struct session *, const struct route *, size_t from);
 void south_drop(struct session *, enum leg_end);
 void south_quit(struct session *);
 void on_south(struct session *, enum backend_event);
+/* The back end was asked for something; it answered, or (`is_answer` false) did not. */
+void south_asked(struct session *);
+void south_took(struct session *, enum server_task, bool is_answer);
 void south_short(struct session *); /* the connection failed for want of something of our own */
 
 /* ---- session_data.c ---- */

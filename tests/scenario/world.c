@@ -43,7 +43,8 @@ static const struct base_value {
     /* "use door", "use tarpit" */
     { "door", "pause", "0" },
     { "tarpit", "sessions", "0" },
-    { "rates", "builtin", "no" }, /* scenarios have [rate] sections of their own */
+    { "brownout", "mode", "off" }, /* "use brownout" */
+    { "rates", "builtin", "no" },  /* scenarios have [rate] sections of their own */
 };
 
 /* Takes "[section] key = value" apart. */

@@ -24,7 +24,8 @@ DEFAULTS = {
 # Of tests that bring no DNS: they are not about authentication, and their messages have no author.
 QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
          "dmarc": {"mode": "off"}, "lookalike": {"mode": "off"}, "impersonation": {"mode": "off"}, "attachment": {"mode": "off"},
-         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}, "rates": {"builtin": "no"}}
+         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}, "rates": {"builtin": "no"},
+         "brownout": {"mode": "off"}}
 
 # Where tests/wire/e2e wants to find each gateway's ini, log and TLS keys, to judge its captures; normally unset.
 RECORD = os.environ.get("POSTERN_WIRE")

@@ -27,7 +27,7 @@ BASE = (                # as in tests/scenario/world.c
     ("relay", "domains", "local.example"), ("author", "strict", "no"), ("spf", "check", "no"), ("dkim", "check", "no"),
     ("arc", "check", "no"), ("dmarc", "mode", "off"), ("attachment", "mode", "off"), ("standing", "mode", "off"),
     ("recipients", "mode", "off"), ("door", "pause", "0"), ("tarpit", "sessions", "0"), ("lookalike", "mode", "off"),
-    ("impersonation", "mode", "off"), ("rates", "builtin", "no"),
+    ("impersonation", "mode", "off"), ("rates", "builtin", "no"), ("brownout", "mode", "off"),
     # The wire's own: no probe but the first comes in between, and the scenario, not the clock, ends a question.
     ("server", "workers", "1"), ("timeouts", "probe", "3600s"), ("dns", "timeout", "10s"), ("dns", "tries", "5"),
 )
