@@ -130,7 +130,7 @@ static const struct error_row error_rows[] = {
       "f:14: [rate a] limit: \"0\": expected a number of units from 1 to 1000000000000\n"
       "f:15: [rate a] window: \"999ms\": expected a time from 1s to 1d (ms, s, m, h, d)\n" },
     { "slower than very slow", BASE "[brownout]\nslow = 41s\n",
-      "f:11: [brownout] very_slow: must not be below slow\n" },
+      "f:10: [brownout] very_slow: must not be below slow\n" },
     { "required keys", "[server]\nhostname = mx.example.org\n[certificate a]\n[relay]\ndomains = example.org\n",
       "f: [backend] servers: missing; expected addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25\n"
       "f:3: [certificate a] chain: missing; expected a file that can be read\n"
