@@ -21,7 +21,7 @@ static void judge(const struct policy *policy, enum stage stage, const struct en
 
 static struct policy make_policy(enum rule_mode mode)
 {
-    struct policy policy = { .brownout = { { mode, 2 }, 15000, 40000 } };
+    struct policy policy = { .brownout = { { (int)mode, 2 }, 15000, 40000 } };
 
     CHECK(network_parse(STR("192.0.2.0/24"), &relays));
     CHECK(network_parse(STR("203.0.113.0/24"), &friends));

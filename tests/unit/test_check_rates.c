@@ -86,7 +86,7 @@ static void judges_each(void)
     CHECK(network_parse(STR("203.0.113.0/24"), &friends));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct row *r = &rows[i];
-        struct rate rate = { STR_INIT("r"), r->count, r->per, 30, 60000, { r->mode, 3 } };
+        struct rate rate = { STR_INIT("r"), (int)r->count, (int)r->per, 30, 60000, { (int)r->mode, 3 } };
         struct policy policy = { .rates = { .list = { &rate, 1 } }, .exceptions = { exceptions, 1 } };
         struct path sender = { .text = STR_INIT("a@sender.example"), .domain = STR_INIT("sender.example") };
         struct envelope envelope = { .usage = &r->used, .mail_from = r->stage >= AT_MAIL ? &sender : NULL };
