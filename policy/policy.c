@@ -2,10 +2,10 @@
 
 /* The order of judgement: of two checks that would refuse, the one further up gives the reply. */
 const struct check *const policy_checks[] = {
-    &check_relay,      &check_recipients, &check_door,     &check_geo,      &check_helo,      &check_sender,
-    &check_rdns,       &check_author,     &check_spf,      &check_dkim,     &check_arc,       &check_dmarc,
-    &check_spf_alone,  &check_lists,      &check_standing, &check_greylist, &check_lookalike, &check_impersonation,
-    &check_attachment, &check_score,      &check_except,
+    &check_rates,     &check_brownout,      &check_relay,      &check_recipients, &check_door,     &check_geo,
+    &check_helo,      &check_sender,        &check_rdns,       &check_author,     &check_spf,      &check_dkim,
+    &check_arc,       &check_dmarc,         &check_spf_alone,  &check_lists,      &check_standing, &check_greylist,
+    &check_lookalike, &check_impersonation, &check_attachment, &check_score,      &check_except,
 };
 const size_t policy_checks_n = sizeof policy_checks / sizeof *policy_checks;
 

@@ -172,6 +172,35 @@ struct sender_policy {
     struct str_list receive_only; /* "sales@example.org", "example.org": they send nothing that could bounce */
 };
 
+/* What is counted, and whose. */
+enum rate_count {
+    RATE_CONNECTIONS,
+    RATE_MESSAGES,
+    RATE_RECIPIENTS,
+    RATE_REFUSALS,
+    RATE_UNKNOWN_RECIPIENTS,
+    RATE_BYTES,
+    RATE_COUNTS
+};
+enum rate_per { RATE_ADDRESS, RATE_NETWORK, RATE_SITE, RATE_ASN, RATE_SENDER, RATE_USER };
+enum { RATES_MAX = 32 };
+#define RATE_NOT_KNOWN UINT64_MAX
+
+/* [rate NAME] */
+struct rate {
+    struct str name;
+    int count, per; /* enum rate_count, rate_per */
+    uint64_t limit;
+    uint64_t window; /* ms */
+    struct rule rule;
+};
+
+struct rates_policy {
+    uint64_t memory;
+    bool builtin;             /* without sections of his own the operator gets ours */
+    struct section_list list; /* struct rate */
+};
+
 enum geo_missing { GEO_ACCEPT, GEO_TEMPFAIL };
 
 /* [origin NAME] */
@@ -232,6 +261,14 @@ struct standing_policy {
     struct str checkpoint; /* a file; empty: none */
 };
 
+enum client_standing { STANDING_UNKNOWN, STANDING_GOOD, STANDING_BAD };
+
+/* Reply times of the mail server, in ms, from which it counts as slow. */
+struct brownout_policy {
+    struct rule rule;
+    uint64_t slow, very_slow;
+};
+
 struct greylist_policy {
     struct rule rule;
     uint64_t delay, window, lifetime;
@@ -256,6 +293,8 @@ struct policy {
     struct section_list exceptions; /* struct exception */
     struct standing_policy standing;
     struct greylist_policy greylist;
+    struct rates_policy rates;
+    struct brownout_policy brownout;
     struct recipients_policy recipients;
     struct lookalike_policy lookalike;
     struct impersonation_policy impersonation;
@@ -317,6 +356,14 @@ struct envelope {
     bool pipelined;          /* commands came behind one whose answer has to be awaited */
 
     struct known_recipient known_recipient; /* of `rcpt` */
+
+    /* What each [rate] section has counted within its window, this event included; RATE_NOT_KNOWN where it counts nothing of
+     * this client, or not at this stage. NULL: nothing is counted.
+     */
+    const uint64_t *usage;
+
+    uint64_t reply_ms;             /* that the mail server takes lately; 0: not known, or not asked at this stage */
+    enum client_standing standing; /* of the client by its address; looked up while the mail server is slow */
 
     const struct score_list *scores; /* of this transaction's stages before; NULL: none */
     /* Trace fields went south, or recipients are settled: what is found from here on cannot be written into the message, nor
@@ -490,7 +537,9 @@ const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */
 
 /* The checks, in the order of policy_checks[]. */
-extern const struct check check_geo; /* where clients come from */
+extern const struct check check_rates;    /* how much, how fast */
+extern const struct check check_brownout; /* when the mail server is slow */
+extern const struct check check_geo;      /* where clients come from */
 extern const struct check check_door;
 extern const struct check check_helo;   /* the name it gives */
 extern const struct check check_sender; /* domains that no answer reaches, and bounces */

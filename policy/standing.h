@@ -6,8 +6,6 @@
 
 #include "policy.h"
 
-enum client_standing { STANDING_UNKNOWN, STANDING_GOOD, STANDING_BAD };
-
 struct standing_counts {
     uint64_t good, bad; /* messages lately */
 };

@@ -98,7 +98,7 @@ static void settle_workers(struct config *config)
 
 /* ---- listeners ---- */
 
-static void set_key(struct config_reading *r, struct config_instance *instance, const char *key, struct str text)
+void config_set_key(struct config_reading *r, struct config_instance *instance, const char *key, struct str text)
 {
     for (size_t i = 0; i < instance->section.rows_n; i++)
         if (strcmp(instance->section.rows[i].key, key) == 0)
@@ -114,7 +114,7 @@ static void add_default_listener(struct config_reading *r)
         if (section.place == PLACE_LISTENER)
             instance = config_add_instance(r, &section, STR("smtp"));
         if (instance != NULL)
-            set_key(r, instance, "address", STR("0.0.0.0:25 [::]:25"));
+            config_set_key(r, instance, "address", STR("0.0.0.0:25 [::]:25"));
     }
 }
 

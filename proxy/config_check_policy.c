@@ -220,6 +220,71 @@ static bool is_receiver(struct str word)
     return at > 0 && domain.n <= PATH_DOMAIN_MAX && domain_check(domain, PATH_UTF8) == PATH_OK;
 }
 
+/* ---- [rates] and [rate NAME] ---- */
+
+/* In force where the operator has none. Why these: a large provider's server opens some ten connections a minute to a small
+ * board, and a mailing list of 600 members goes out in a minute; who tries out names is stopped after 30 in an hour, which is more
+ * typing errors than a company makes.
+ */
+static const struct {
+    const char *name, *count, *per, *limit, *window;
+} builtin_rates[] = {
+    { "connections", "connections", "address", "120", "60s" },  { "network", "connections", "network", "300", "60s" },
+    { "messages", "messages", "address", "120", "60s" },        { "recipients", "recipients", "address", "600", "60s" },
+    { "harvest", "unknown_recipients", "address", "30", "1h" },
+};
+
+static void add_builtin_rates(struct config_reading *r)
+{
+    struct config_section section;
+    size_t at = 0;
+
+    while (strcmp((section = config_section_at(at)).name, "rate") != 0)
+        at++;
+    for (size_t i = 0; i < sizeof builtin_rates / sizeof *builtin_rates; i++) {
+        struct config_instance *instance = config_add_instance(r, &section, str_of(builtin_rates[i].name));
+
+        if (instance == NULL)
+            return;
+        config_set_key(r, instance, "count", str_of(builtin_rates[i].count));
+        config_set_key(r, instance, "per", str_of(builtin_rates[i].per));
+        config_set_key(r, instance, "limit", str_of(builtin_rates[i].limit));
+        config_set_key(r, instance, "window", str_of(builtin_rates[i].window));
+    }
+}
+
+static void check_rate(struct config_reading *r, const struct rate *rate)
+{
+    struct config_instance *instance = config_instance_at(r, rate);
+
+    if (instance == NULL || instance->errors_n > 0)
+        return;
+    if (rate->per == RATE_ASN && r->config->policy.geo.asn_database.n == 0)
+        config_complain(r, config_line_of(instance, "per"), instance, "per", "asn needs [geo] asn_database");
+    if (rate->count == RATE_CONNECTIONS && (rate->per == RATE_SENDER || rate->per == RATE_USER))
+        config_complain(r, config_line_of(instance, "per"), instance, "per",
+                        "connections have neither sender nor user; expected address, network, site or asn");
+}
+
+static void check_rates_sections(struct config_reading *r)
+{
+    const struct rates_policy *rates = &r->config->policy.rates;
+
+    if (rates->list.n == 0 && rates->builtin)
+        add_builtin_rates(r);
+    for (size_t i = 0; i < rates->list.n; i++)
+        check_rate(r, (const struct rate *)rates->list.item + i);
+}
+
+static void check_brownout_section(struct config_reading *r)
+{
+    const struct brownout_policy *brownout = &r->config->policy.brownout;
+    struct config_instance *instance = config_instance_named(r, "brownout");
+
+    if (instance->errors_n == 0 && brownout->very_slow < brownout->slow)
+        config_complain(r, config_line_of(instance, "very_slow"), instance, "very_slow", "must not be below slow");
+}
+
 void config_check_policy(struct config_reading *r)
 {
     const struct policy *policy = &r->config->policy;
@@ -231,6 +296,8 @@ void config_check_policy(struct config_reading *r)
     settle_own_addresses(r);
     check_words(r, config_instance_named(r, "sender"), "receive_only", &policy->sender.receive_only, is_receiver,
                 "an address or a domain, such as sales@example.org");
+    check_rates_sections(r);
+    check_brownout_section(r);
     for (size_t i = 0; i < policy->list.n; i++)
         check_list(r, (struct list_policy *)policy->list.item + i);
 }

@@ -5,7 +5,7 @@
 
 #include "budget.h"
 
-enum { ITEMS = 18 };
+enum { ITEMS = 19 };
 
 struct item {
     const char *what;
@@ -65,6 +65,7 @@ static void list_items(const struct config *config, uint64_t workers, struct ite
         { "standing of senders", 1, config->policy.standing.memory, false },
         { "greylist", 1, config->policy.greylist.memory, false },
         { "recipients", 1, config->policy.recipients.memory, false },
+        { "counts of rates", 1, config->policy.rates.memory, false },
         { "configuration, old and new", 2, config_store_size(&store), false },
     };
 

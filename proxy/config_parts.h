@@ -147,6 +147,8 @@ const char *config_quote(char out[CONFIG_QUOTED_MAX], struct str);
 /* Fills in what depends on other values and reports contradictions. */
 void config_check(struct config_reading *);
 void config_check_policy(struct config_reading *); /* config_check_policy.c */
+/* Gives a key of a section its value. */
+void config_set_key(struct config_reading *, struct config_instance *, const char *key, struct str text);
 /* Where the key stands, or else its section. */
 unsigned config_line_of(const struct config_instance *, const char *key);
 /* How many of `wanted` workers fit limits.memory, at least one. */

@@ -163,6 +163,8 @@ static void complain_of_tables(const struct policy *old, const struct policy *ne
         fprintf(errors, "[standing] memory changes with a restart only\n");
     if (old->greylist.memory != new->greylist.memory)
         fprintf(errors, "[greylist] memory changes with a restart only\n");
+    if (old->rates.memory != new->rates.memory)
+        fprintf(errors, "[rates] memory changes with a restart only\n");
     if (old->recipients.memory != new->recipients.memory)
         fprintf(errors, "[recipients] memory changes with a restart only\n");
 }
@@ -404,7 +406,8 @@ static bool open_tables(struct supervisor *s)
     s->standing = standing_new(&policy->standing);
     s->greylist = shared_table_new(policy->greylist.memory);
     s->recipients = shared_table_new(policy->recipients.memory);
-    return s->standing != NULL && s->greylist != NULL && s->recipients != NULL;
+    s->rates = rates_new(policy->rates.memory);
+    return s->standing != NULL && s->greylist != NULL && s->recipients != NULL && s->rates != NULL;
 }
 
 /* An exit status when that is not possible, else 0. What is wrong goes to stderr, wherever the log is. */
@@ -445,6 +448,7 @@ static void finish(struct supervisor *s)
     standing_free(s->standing);
     shared_table_free(s->greylist);
     shared_table_free(s->recipients);
+    rates_free(s->rates);
     if (s->empty_root >= 0)
         close(s->empty_root);
     if (s->record_fd >= 0)

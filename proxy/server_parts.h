@@ -11,6 +11,7 @@
 #include "notify.h"
 #include "past.h"
 #include "ports.h"
+#include "rates.h"
 #include "recipients.h"
 #include "setup.h"
 #include "standing.h"
@@ -41,6 +42,7 @@ struct supervisor {
     struct standing *standing;
     struct shared_table *greylist;
     struct shared_table *recipients;
+    struct rates *rates;
     uint64_t checkpoint_at; /* ms, of the record of senders */
     struct ports ports;
     struct ports gone; /* ports the last reload dropped, until its workers have taken over */

@@ -81,6 +81,7 @@ static int run_child(struct supervisor *s, unsigned row, int ready_fd, pid_t sup
         .standing = s->standing,
         .greylist = s->greylist,
         .recipients = s->recipients,
+        .rates = s->rates,
         .row = row,
         .workers = s->workers,
         .port = port,

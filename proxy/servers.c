@@ -100,6 +100,41 @@ bool servers_down(struct servers *servers, struct server *server, const char *wh
     return changed;
 }
 
+/* ---- how long they take ---- */
+
+static uint64_t decayed(const struct pace *pace, uint64_t now)
+{
+    uint64_t elapsed = now > pace->at ? now - pace->at : 0, halves = elapsed / PACE_HALF_LIFE_MS;
+    uint64_t average = halves < 64 ? pace->average >> halves : 0;
+
+    return average - average * (elapsed % PACE_HALF_LIFE_MS) / (2ULL * PACE_HALF_LIFE_MS);
+}
+
+void servers_took(struct server *server, enum server_task task, uint64_t ms, bool is_answer, uint64_t now)
+{
+    enum { SHARE = 8 };
+    struct pace *pace = &server->pace[task];
+    uint64_t average = decayed(pace, now), counted = ms < PACE_LONGEST_MS ? ms : PACE_LONGEST_MS;
+
+    if (!is_answer && counted < average)
+        return;
+    *pace = (struct pace){ (average * (SHARE - 1) + counted) / SHARE, now };
+}
+
+uint64_t servers_reply_time(const struct servers *servers, uint64_t now)
+{
+    uint64_t slowest = 0;
+
+    for (size_t i = 0; i < servers->n; i++)
+        for (int task = 0; task < TASKS; task++) {
+            uint64_t average = decayed(&servers->server[i].pace[task], now);
+
+            if (average > slowest)
+                slowest = average;
+        }
+    return slowest;
+}
+
 /* The server of the route that would get a message now. */
 static const struct server *serving(const struct servers *servers, const struct route *route)
 {

@@ -11,13 +11,26 @@
 
 enum { SERVER_WHY_MAX = 80 };
 
+/* What a server takes its time for: to be ready (connect, greeting, TLS, EHLO); MAIL and RCPT; the end of data. */
+enum server_task { TASK_OPEN, TASK_COMMAND, TASK_END, TASKS };
+
+/* A moving average: each answer counts an eighth, and no answer at all halves it in a minute. Of one answer no more than a
+ * minute counts, so that it takes several slow ones to make a server slow.
+ */
+struct pace {
+    uint64_t average, at; /* ms */
+};
+
+enum { PACE_LONGEST_MS = 60000, PACE_HALF_LIFE_MS = 60000 };
+
 struct server {
     const struct route *route;
     const struct endpoint *endpoint;
     struct backend_caps caps;
     bool is_down;
-    unsigned failures;        /* in a row */
-    uint64_t next_probe;      /* ms */
+    unsigned failures;   /* in a row */
+    uint64_t next_probe; /* ms */
+    struct pace pace[TASKS];
     char why[SERVER_WHY_MAX]; /* of the last failure */
 };
 
@@ -41,6 +54,11 @@ bool servers_all_down(const struct servers *, const struct route *);
 /* Reports. Return true when the state changed (worth a log line). `probe_ms` is timeouts.probe. */
 bool servers_up(struct server *, const struct backend_caps *, uint64_t now, uint64_t probe_ms);
 bool servers_down(struct servers *, struct server *, const char *why, uint64_t now, uint64_t probe_ms);
+
+/* It took `ms` to answer. `is_answer` false: so long there was none; that never makes it faster. */
+void servers_took(struct server *, enum server_task, uint64_t ms, bool is_answer, uint64_t now);
+/* ms: the slowest task of the slowest server. One route's trouble is all clients': their sessions are what runs short. */
+uint64_t servers_reply_time(const struct servers *, uint64_t now);
 
 /* What every server that may get a message offers: the intersection over all routes, one server a route (the first that is
  * up); unknown servers offer nothing.

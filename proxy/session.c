@@ -9,10 +9,16 @@
 
 #define NEVER UINT64_MAX
 
+static void connected(struct session *s)
+{
+    rates_attempt(s, AT_CONNECT);
+    judge(s, AT_CONNECT);
+}
+
 static void begin(struct session *s)
 {
     if (s->peer.admission == ADMIT)
-        judge(s, AT_CONNECT);
+        connected(s);
     else
         session_greet(s); /* says 421 */
 }

@@ -25,6 +25,7 @@
 #include "list_states.h"
 #include "log.h"
 #include "past.h"
+#include "rates.h"
 #include "recipients.h"
 #include "record.h"
 #include "servers.h"
@@ -52,6 +53,7 @@ struct session_env {
     struct standing *standing;              /* the same; NULL: nothing is known of senders */
     struct shared_table *greylist;          /* the same */
     struct shared_table *recipients;        /* the same */
+    struct rates *rates;                    /* the same; NULL: nothing is counted */
     struct counts *counts;                  /* the same; NULL: there is no tarpit */
     unsigned row;                           /* of `counts` */
     bool is_stressed;                       /* sessions run short: [limits] stress */

@@ -83,6 +83,7 @@ void do_auth(struct session *s, struct command *c, struct str line)
     } else if (!keep_command(s, c)) {
         refuse(s, 454, "4.3.0", "Out of memory, try again", "memory", STR("out of memory"));
     } else {
+        user_begin(s, c->argument, c->initial);
         s->pending = PENDING_AUTH;
         await_client(s, WAIT_BACKEND);
         if (s->backend == NULL || s->route != route || !backend_is_open(s->backend))
@@ -127,6 +128,7 @@ void on_auth_line(struct session *s, struct str line)
     }
     if (line.n > 0 && !base64_is_valid(line))
         line = STR("*");
+    user_line(s, line);
     s->pending = PENDING_AUTH;
     await_client(s, WAIT_BACKEND);
     backend_auth(s->backend, line, s->env->now);

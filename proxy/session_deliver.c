@@ -89,6 +89,7 @@ static void continue_data(struct session *s)
     if (tx->accepted) {
         chain_move(out, &tx->message.body);
         tx->flow = FLOW_ENDED; /* only here, after the verdict */
+        south_asked(s);
         backend_end(s->backend, time_to_answer(s), s->env->now);
         return;
     }
@@ -113,6 +114,8 @@ static void continue_bdat(struct session *s)
         return;
     }
     chain_move(&piece, &tx->message.body);
+    if (tx->accepted)
+        south_asked(s);
     if (tx->accepted)
         tx->flow = FLOW_ENDED;
     tx->bdat_under_way = true;
@@ -240,6 +243,7 @@ void delivered(struct session *s, const struct reply *south)
     struct session_env *env = s->env;
     struct reply north = *south;
 
+    south_took(s, TASK_END, true);
     memory_delivered(s, south);
     if (south->code / 100 == 2) {
         north.code = 250;
@@ -250,6 +254,7 @@ void delivered(struct session *s, const struct reply *south)
         s->accept_unsent = !s->north_gone;
         log_transaction(s, s->north_gone ? "accepted, reply undeliverable" : "accepted", &north, south);
     } else {
+        rates_refused(s, south->code, "backend");
         say_reply(s, &north);
         log_transaction(s, south->code / 100 == 4 ? "tempfailed" : "rejected", &north, south);
     }
@@ -266,6 +271,7 @@ void finish_refused(struct session *s)
     else
         s->env->tempfailed++;
     s->errors++;
+    rates_refused(s, reply.code, s->tx->doom.check);
     say_reply(s, &reply);
     log_transaction(s, is_permanent ? "rejected" : "tempfailed", &reply, NULL);
     finished(s);

@@ -24,7 +24,8 @@ bool is_known_good(const struct session *s)
     const struct address *client = &s->peer.client.address;
 
     return s->is_authenticated || network_list_holds(&policy->relay.networks, client) ||
-           network_list_holds(&policy->door.networks, client);
+           network_list_holds(&policy->door.networks, client) ||
+           standing_is_good(s->env->standing, client, (uint64_t)(s->env->unix_ms / 1000));
 }
 
 /* Limits are strict for those of whom nothing good is known. */

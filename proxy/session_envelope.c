@@ -14,6 +14,7 @@ static bool must_cut(const struct session *s)
 static void transaction_free(struct session *s)
 {
     memory_settle(s);
+    rates_bytes(s);
     record_forget(s);
     message_free(&s->tx->message);
     findings_free(s);
@@ -128,6 +129,7 @@ void do_mail(struct session *s, struct command *c, struct str line)
     } else if ((s->tx = transaction_new(s, line)) == NULL) {
         refuse(s, 452, "4.3.1", "Out of memory, try again", "memory", STR("out of memory"));
     } else {
+        rates_attempt(s, AT_MAIL);
         judge(s, AT_MAIL);
     }
 }
@@ -193,6 +195,7 @@ void do_rcpt(struct session *s, struct command *c, struct str line)
     } else {
         memcpy(tx->rcpt_line, line.p, line.n);
         command_parse(str_from(tx->rcpt_line, line.n), (tx->mail.mail.has & HAS_SMTPUTF8) != 0, &tx->rcpt);
+        rates_attempt(s, AT_RCPT);
         judge(s, AT_RCPT);
     }
 }
@@ -225,11 +228,21 @@ static void refuse_other_route(struct session *s)
     refuse_for_later(s, &reply, &s->tx->is_divided, "route", STR("one mail server per transaction"));
 }
 
+/* So it is with what comes too fast; another configuration would not judge it either (its counts are not recorded). */
+static void refuse_too_fast(struct session *s, const struct verdict *v)
+{
+    const struct reply reply = { v->code, str_of(v->enhanced), v->text };
+
+    record_recipient(s, RECORD_RCPT_ELSEWHERE);
+    refuse_for_later(s, &reply, &s->tx->is_slowed, v->check, v->reason);
+}
+
 /* One that is refused as the back end did before is none of the policy's: another configuration would not let it in. */
 static void note_refused_recipient(struct session *s, const struct verdict *v)
 {
     if (strcmp(v->check, "recipients") == 0) {
         s->tx->unknown_recipients++;
+        rates_recipient_unknown(s);
         record_recipient(s, RECORD_RCPT_ELSEWHERE);
         return;
     }
@@ -243,6 +256,10 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     const struct route *route;
 
     await_client(s, WAIT_COMMAND);
+    if (verdict_refuses(v) && strcmp(v->check, "rates") == 0) {
+        refuse_too_fast(s, v);
+        return;
+    }
     if (verdict_refuses(v)) {
         tx->refused_recipients++;
         note_refused_recipient(s, v);
@@ -304,6 +321,7 @@ void rcpt_continue(struct session *s)
 {
     struct transaction *tx = s->tx;
 
+    south_asked(s);
     if (caps_used(tx) & ~s->backend->caps.bits) {
         doom(s, 451, "4.3.0", "The mail server changed what it offers, try again", "backend",
              "this back end does not offer what EHLO promised");
@@ -350,6 +368,7 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     }
     s->pending = PENDING_NONE;
     await_client(s, WAIT_COMMAND);
+    south_took(s, TASK_COMMAND, true);
     memory_recipient_answered(s, reply);
     if (reply->code / 100 == 2) {
         remember_recipient(s);

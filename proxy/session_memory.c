@@ -105,7 +105,7 @@ static bool is_standings_own(const struct transaction *tx, const char *check)
     return false;
 }
 
-static bool is_check(const char *name)
+bool is_check(const char *name)
 {
     for (size_t i = 0; i < policy_checks_n; i++)
         if (strcmp(policy_checks[i]->name, name) == 0)
@@ -188,8 +188,10 @@ void memory_recipient_answered(struct session *s, const struct reply *reply)
 {
     const struct path *rcpt = &s->tx->rcpt.rcpt.path;
 
-    if (recipients_is_unknown(reply))
+    if (recipients_is_unknown(reply)) {
         s->tx->unknown_recipients++;
+        rates_recipient_unknown(s);
+    }
     if (is_remembered(s, rcpt))
         recipients_answered(s->env->recipients, &s->env->config->policy.recipients, s->tx->route->name, rcpt->text,
                             reply, s->env->now / 1000);

@@ -166,6 +166,7 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
         .listener = s->peer.listener->name,
         .talked_early = str_of(s->talked_early != NULL ? s->talked_early : ""),
         .pipelined = s->pipelined,
+        .usage = s->usage,
     };
     if (tx == NULL)
         return;
@@ -181,12 +182,25 @@ static void envelope_fill(const struct session *s, enum stage stage, struct enve
     e->declared_size = tx->mail.mail.size;
 }
 
+/* How the mail server does, where that is judged: who comes anew, and who begins another message. */
+static void load_fill(const struct session *s, enum stage stage, struct envelope *e)
+{
+    const struct brownout_policy *brownout = &s->env->config->policy.brownout;
+
+    if (brownout->rule.mode == RULE_OFF || (stage != AT_CONNECT && stage != AT_MAIL))
+        return;
+    e->reply_ms = servers_reply_time(s->env->servers, s->env->now);
+    if (e->reply_ms >= brownout->slow)
+        e->standing = standing_of(s->env->standing, &e->client.address, (uint64_t)e->now);
+}
+
 /* `facts` may be NULL: unknowns read TEMP. */
 static void evaluate(struct session *s, enum stage stage, const struct facts *facts, struct judgement *j)
 {
     const struct message *message = NULL;
 
     envelope_fill(s, stage, &j->envelope);
+    load_fill(s, stage, &j->envelope);
     if (stage >= AT_HEADERS) {
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): facts of a stage with a message end with its transaction
         j->message = (struct message){ message_header(&s->tx->message), s->tx->message.size };

@@ -54,6 +54,8 @@ static bool verdict_of(const struct transaction *tx, struct verdict *v)
 {
     const struct doom *d = &tx->doom;
 
+    if (d->is_set && (strcmp(d->check, "rates") == 0 || strcmp(d->check, "brownout") == 0))
+        return false; /* how much there was is not recorded */
     if (d->is_set)
         *v = (struct verdict){ .action = d->code < 500 ? ACTION_TEMPFAIL : ACTION_REJECT,
                                .code = d->code,

@@ -108,6 +108,7 @@ void log_noted(struct session *s, const struct score *score)
 void refuse_reply(struct session *s, const struct reply *reply, const char *check, struct str reason)
 {
     log_refusal(s, reply, check, reason);
+    rates_refused(s, reply->code, check);
     say_reply(s, reply);
     if (++s->errors > errors_allowed(s))
         leave_with(s, "4.7.0", "Too many errors", "too many errors");

@@ -36,6 +36,20 @@ static void cannot_open(struct session *s, const char *why)
     }
 }
 
+/* One thing at a time is timed: a client waits for one answer. */
+void south_asked(struct session *s)
+{
+    s->south_since = s->env->now;
+}
+
+void south_took(struct session *s, enum server_task task, bool is_answer)
+{
+    struct server *server = servers_find(s->env->servers, s->route, s->south_server);
+
+    if (server != NULL)
+        servers_took(server, task, s->env->now - s->south_since, is_answer, s->env->now);
+}
+
 /* Connects to the next server of the route. A server known to be down is tried only when all of them are. */
 void south_open(struct session *s, const struct route *route, size_t from)
 {
@@ -60,6 +74,7 @@ void south_open(struct session *s, const struct route *route, size_t from)
         (struct backend_client){ s->peer.client, s->peer.server, str_from(s->helo, s->helo_n), s->is_esmtp };
     backend_open(s->backend, s->env->config, route, server->endpoint, &s->client_facts, &s->wants.south.out,
                  &s->env->control, s->env->now);
+    south_asked(s);
     s->wants.open_south = true;
     s->wants.route = route;
     s->wants.target = server->endpoint;
@@ -106,6 +121,7 @@ static void on_opened(struct session *s)
 {
     struct server *server = servers_find(s->env->servers, s->route, s->backend->server);
 
+    south_took(s, TASK_OPEN, true);
     if (servers_up(server, &s->backend->caps, s->env->now, s->env->config->timeouts.probe))
         log_server(s, LOG_INFO, "backend_up", server);
     go_on(s);
@@ -124,6 +140,7 @@ static void on_unusable(struct session *s)
     struct server *server = servers_find(s->env->servers, s->route, s->backend->server);
     const struct route *route = s->route;
 
+    south_took(s, TASK_OPEN, false);
     if (!is_about_client(s->backend) &&
         servers_down(s->env->servers, server, s->backend->why, s->env->now, s->env->config->timeouts.probe))
         log_server(s, LOG_WARN, "backend_down", server);
@@ -180,6 +197,8 @@ static void on_lost(struct session *s)
     log_south(s);
     log_text(s->env->log, "reason", why);
     log_end(s->env->log);
+    if (is_ended || s->pending == PENDING_RCPT)
+        south_took(s, is_ended ? TASK_END : TASK_COMMAND, false);
     south_drop(s, LEG_RESET);
     if (is_ended)
         outcome_unknown(s, why);

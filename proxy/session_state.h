@@ -9,6 +9,7 @@
  * - session_auth.c: AUTH, relayed line by line
  * - session_south.c: what the back end's events mean for the client
  * - session_policy.c: asking the policy and going on with its verdict
+ * - session_rates.c: counting for the rates
  * - session_memory.c: what all workers remember of senders and recipients
  * - session_results.c: what it found, for the front of the message and for the log
  * - session_reply.c: replies and log lines
@@ -35,6 +36,13 @@ enum wait {
     WAIT_BACKEND,  /* the back end, for the command in `pending` */
     WAIT_END,      /* the back end's answer to the end of data, or what has to come before it */
     WAIT_NOTHING   /* closing */
+};
+
+/* What the next line of an AUTH exchange says about who it is. */
+enum auth_names {
+    AUTH_NAMES_NOBODY,
+    AUTH_NAMES_SECOND, /* the second of its parts (PLAIN) */
+    AUTH_NAMES_LINE    /* all of it (LOGIN) */
 };
 
 enum pending { PENDING_NONE, PENDING_RCPT, PENDING_AUTH };
@@ -86,6 +94,7 @@ struct transaction {
     uint64_t refused_recipients;
     uint64_t unknown_recipients; /* of the refused ones: those that the back end does not know */
     bool has_others;             /* a recipient that is not the postmaster was accepted */
+    bool is_slowed;              /* a recipient above a rate was refused */
     bool is_full;                /* a recipient above the limit was refused */
     bool is_divided;             /* a recipient of another route was refused */
     const struct route *route;
@@ -136,6 +145,7 @@ struct session {
     /* Both ends of the last connection south, for the log: they outlast `backend`. NULL, port 0: there is none. */
     const struct endpoint *south_server;
     struct endpoint south_own;
+    uint64_t south_since; /* ms, when what the back end is to answer was begun */
     struct facts_room *facts;
     uint64_t wait_since;    /* ms, when `wait` for the client began; later where its time rested */
     uint64_t wait_deadline; /* ms, of `wait` */
@@ -153,6 +163,9 @@ struct session {
     bool accept_unsent; /* the 250 of a message has not been written out yet (X1) */
     char *auth_line;    /* an AUTH command waiting for the back end */
     size_t auth_line_n;
+    enum auth_names auth_names;
+    uint64_t user;             /* keyed hash of who logs in, or has done so; 0: not known */
+    uint64_t usage[RATES_MAX]; /* of the policy's envelope */
     struct tls_facts tls;
     unsigned offered;      /* enum backend_cap shown in the last EHLO */
     uint64_t size_offered; /* SIZE in it */
@@ -205,7 +218,7 @@ void await_client(struct session *, enum wait);
 
 /* ---- session_door.c ---- */
 enum { GREETING_MAX = 300 };
-/* Of [relay] or [door] networks, or authenticated. */
+/* Of [relay] or [door] networks, authenticated, or a good sender by its record. */
 bool is_known_good(const struct session *);
 void greeting_begin(struct session *);
 void greeting_over(struct session *);     /* the pause is */
@@ -257,6 +270,9 @@ void south_open(struct session *, const struct route *, size_t from);
 void south_drop(struct session *, enum leg_end);
 void south_quit(struct session *);
 void on_south(struct session *, enum backend_event);
+/* The back end was asked for something; it answered, or (`is_answer` false) did not. */
+void south_asked(struct session *);
+void south_took(struct session *, enum server_task, bool is_answer);
 void south_short(struct session *); /* the connection failed for want of something of our own */
 
 /* ---- session_data.c ---- */
@@ -316,12 +332,25 @@ uint64_t lists_patience(const struct session *, const struct facts *);
 void lists_expire(struct session *, struct facts *, uint64_t waited);
 void lists_note(struct session *, const struct outcome *); /* in the log, each day once */
 
+/* ---- session_rates.c ---- */
+
+/* Before the policy is asked AT_CONNECT, AT_MAIL or AT_RCPT: counts it, once. */
+void rates_attempt(struct session *, enum stage);
+/* A reply that a check or the back end caused; only 5xx count. */
+void rates_refused(const struct session *, int code, const char *check);
+void rates_recipient_unknown(const struct session *);
+void rates_bytes(const struct session *); /* of the transaction, at its end */
+/* AUTH was given; `initial` may be empty. */
+void user_begin(struct session *, struct str mechanism, struct str initial);
+void user_line(struct session *, struct str line); /* of its exchange */
+
 /* ---- session_memory.c ---- */
 
 /* Answers STANDING and SEEN. */
 void memory_answer(const struct session *, struct facts *, const struct question *);
 /* What a deciding pass AT_HEADERS or AT_END wants to be remembered. */
 void memory_note(struct session *, enum stage, const struct outcome *);
+bool is_check(const char *name); /* of the policy */
 void memory_delivered(struct session *, const struct reply *south);
 void memory_settle(struct session *); /* the transaction is over */
 struct known_recipient memory_of_recipient(const struct session *, const struct route *, const struct path *rcpt);

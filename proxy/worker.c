@@ -317,6 +317,7 @@ static bool open_env(struct worker *w)
     env->standing = w->start->standing;
     env->greylist = w->start->greylist;
     env->recipients = w->start->recipients;
+    env->rates = w->start->rates;
     env->counts = w->start->counts;
     env->row = w->start->row;
     env->geo = w->start->geo;

@@ -18,6 +18,7 @@
 #include "greylist.h"
 #include "list_states.h"
 #include "past.h"
+#include "rates.h"
 #include "recipients.h"
 #include "standing.h"
 #include "tls.h"
@@ -39,6 +40,7 @@ struct worker_start {
     struct list_states *lists;
     struct standing *standing;
     struct shared_table *greylist;
+    struct rates *rates;
     struct shared_table *recipients;
     struct geoip *geo; /* NULL: no database is configured */
     unsigned row;      /* of `counts` */

@@ -193,6 +193,26 @@ static void read_replies(struct run *run)
     run->units = REPLIES;
 }
 
+/* ---- counting ---- */
+
+enum { COUNTS = 10000, KEYS = 1000 };
+
+/* Each key ten times: entries are made, found and added to. */
+static void count_rates(struct run *run)
+{
+    struct rates *rates = rates_new(1 << 20);
+
+    if (rates == NULL)
+        die("no memory to count in");
+    for (unsigned i = 0; i < COUNTS; i++) {
+        unsigned key = i % KEYS;
+
+        run->sum += rates_add(rates, str_from((const char *)&key, sizeof key), 60000, 1, 1000000 + i);
+    }
+    rates_free(rates);
+    run->units = COUNTS;
+}
+
 /* ---- a session in memory, both wires ---- */
 
 struct wires {
@@ -359,6 +379,7 @@ static const struct {
     { "mime_add, lines that begin as boundaries", "octet", dashed_part, walk_parts },
     { "command_parse", "command", nothing_to_prepare, parse_commands },
     { "reply_read and reply_take, four lines", "reply", nothing_to_prepare, read_replies },
+    { "rates_add", "event", nothing_to_prepare, count_rates },
     { "session, 4 KB message of its own", "message", small_message, one_each },
     { "session, 4 KB message, ten in a session", "message", small_message, ten_each },
 };

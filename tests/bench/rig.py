@@ -18,9 +18,10 @@ SINK, HAPROXY, POSTERN, NO_DNS = (ADDRESS, 2501), (ADDRESS, 2502), (ADDRESS, 250
 # Mail is passed on unjudged, as HAProxy passes it on.
 UNJUDGED = ["[author]", "strict = no", "[spf]", "check = no", "[dkim]", "check = no", "[arc]", "check = no",
             "[dmarc]", "mode = off", "[door]", "pause = 0", "[tarpit]", "sessions = 0", "[lookalike]",
-            "mode = off", "[impersonation]", "mode = off", "[rdns]", "mode = off", "unconfirmed = off", "[helo]", "impostor = off",
-            "literal = off", "unqualified = off", "unresolvable = off", "mismatch = off", "[sender]", "exists = off", "null_mx = off",
-            "bounces = off"]
+            "mode = off", "[impersonation]", "mode = off", "[rdns]", "mode = off", "unconfirmed = off", "[helo]",
+            "impostor = off", "literal = off", "unqualified = off", "unresolvable = off", "mismatch = off",
+            "[sender]", "exists = off", "null_mx = off", "bounces = off", "[rates]", "builtin = no", "[brownout]",
+            "mode = off"]
 START_S = 10                # a program that does not listen by then has failed
 STOP_S = 20
 

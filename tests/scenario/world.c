@@ -54,6 +54,8 @@ static const struct base_value {
     /* "use door", "use tarpit" */
     { "door", "pause", "0" },
     { "tarpit", "sessions", "0" },
+    { "brownout", "mode", "off" }, /* "use brownout" */
+    { "rates", "builtin", "no" },  /* scenarios have [rate] sections of their own */
 };
 
 /* Takes "[section] key = value" apart. */
@@ -628,6 +630,7 @@ void world_free(struct world *w)
     standing_free(w->env->standing);
     shared_table_free(w->env->greylist);
     shared_table_free(w->env->recipients);
+    rates_free(w->env->rates);
     counts_free(w->env->counts);
     geoip_free(w->env->geo);
     free(w->env);
@@ -688,6 +691,7 @@ bool world_start(struct world *w, struct bytes *errors)
     w->env->standing = standing_new(&w->config->policy.standing);
     w->env->greylist = shared_table_new(w->config->policy.greylist.memory);
     w->env->recipients = shared_table_new(w->config->policy.recipients.memory);
+    w->env->rates = rates_new(w->config->policy.rates.memory);
     w->env->counts = w->config->tarpit.sessions > 0 ? counts_new(1) : NULL;
     messages = w->setting.message_pool > 0 ? w->setting.message_pool : (size_t)w->config->limits.message_memory;
     pool_init(&w->env->messages, messages);

@@ -122,6 +122,15 @@ static const struct error_row error_rows[] = {
     { "file that is not there", BASE "[certificate a]\nchain = /nonexistent/a\nkey = /dev/null\n",
       "f:11: [certificate a] chain: \"/nonexistent/a\": expected a file that can be read: No such file or directory\n"
       "f:12: [certificate a] key: \"/dev/null\": expected a file that can be read: Invalid argument\n" },
+    { "a rate by what is not known", BASE "[rate a]\ncount = connections\nper = user\n[rate b]\nper = asn\n",
+      "f:13: [rate a] per: connections have neither sender nor user; expected address, network, site or asn\n"
+      "f:15: [rate b] per: asn needs [geo] asn_database\n" },
+    { "rates out of range", BASE "[rates]\nmemory = 1k\n[rate a]\nlimit = 0\nwindow = 999ms\n",
+      "f:12: [rates] memory: \"1k\": expected octets from 64k to 1G (k, M, G: powers of 1024)\n"
+      "f:14: [rate a] limit: \"0\": expected a number of units from 1 to 1000000000000\n"
+      "f:15: [rate a] window: \"999ms\": expected a time from 1s to 1d (ms, s, m, h, d)\n" },
+    { "slower than very slow", BASE "[brownout]\nslow = 41s\n",
+      "f:10: [brownout] very_slow: must not be below slow\n" },
     { "required keys", "[server]\nhostname = mx.example.org\n[certificate a]\n[relay]\ndomains = example.org\n",
       "f: [backend] servers: missing; expected addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25\n"
       "f:3: [certificate a] chain: missing; expected a file that can be read\n"
@@ -255,6 +264,41 @@ static void has_sane_defaults(void)
     CHECK_EQ_INT(config->routes[0].tls, SOUTH_TLS_OPPORTUNISTIC);
     CHECK_EQ_INT(config->routes[0].servers.item[0].port, 26);
     config_free(config);
+}
+
+/* Ours are in force until the operator has his own, or wants none. */
+static void rates_are_built_in(void)
+{
+    static const struct {
+        const char *about, *ini;
+        size_t n;
+        const char *first;
+    } inis[] = {
+        { "none", BASE, 5, "connections" },
+        { "his own", BASE "[rate mails]\nlimit = 7\n", 1, "mails" },
+        { "not wanted", BASE "[rates]\nbuiltin = no\n", 0, "" },
+    };
+
+    for (size_t i = 0; i < sizeof inis / sizeof *inis; i++) {
+        struct config *config = parse_good(inis[i].ini);
+        const struct rate *rates;
+
+        CHECK_ROW(inis[i].about);
+        if (config == NULL)
+            return;
+        rates = config->policy.rates.list.item;
+        CHECK_EQ_INT(config->policy.rates.list.n, inis[i].n);
+        if (inis[i].n > 0)
+            CHECK_EQ_STR(rates[0].name.p, rates[0].name.n, inis[i].first);
+        if (inis[i].n == 5) {
+            CHECK_EQ_INT(rates[4].count, RATE_UNKNOWN_RECIPIENTS);
+            CHECK_EQ_INT(rates[4].per, RATE_ADDRESS);
+            CHECK_EQ_INT(rates[4].limit, 30);
+            CHECK_EQ_INT(rates[4].window, 3600000);
+            CHECK_EQ_INT(rates[4].rule.mode, RULE_REJECT);
+        }
+        config_free(config);
+    }
 }
 
 static void reads_bom_crlf_and_comments(void)
@@ -586,7 +630,7 @@ static void checks_are_told_as_they_are_set(void)
 /* What all workers share. */
 static uint64_t shared_tables(const struct policy *policy)
 {
-    return policy->standing.memory + policy->greylist.memory + policy->recipients.memory;
+    return policy->standing.memory + policy->greylist.memory + policy->recipients.memory + policy->rates.memory;
 }
 
 static uint64_t worst_case(const struct config *config, bool tls)
@@ -674,6 +718,7 @@ static const struct test_case tests[] = {
     TEST(long_lines_are_whole_or_errors),
     TEST(caps_its_report),
     TEST(has_sane_defaults),
+    TEST(rates_are_built_in),
     TEST(reads_bom_crlf_and_comments),
     TEST(reads_units),
     TEST(folds_fingerprints),

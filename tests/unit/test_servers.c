@@ -109,7 +109,79 @@ static void the_server_that_would_get_the_mail_counts(void)
     servers_free(&servers);
 }
 
+/* ---- how long they take ---- */
+
+static void answer(enum server_task task, uint64_t ms, uint64_t now)
+{
+    servers_took(&servers.server[0], task, ms, true, now);
+}
+
+static void an_answer_counts_an_eighth(void)
+{
+    set_up();
+    CHECK_EQ_INT(servers_reply_time(&servers, 0), 0);
+    answer(TASK_END, 8000, 1000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 1000), 1000);
+    answer(TASK_END, 8000, 1000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 1000), 1875);
+    answer(TASK_END, 3600000, 1000); /* as much as a minute */
+    CHECK_EQ_INT(servers_reply_time(&servers, 1000), (1875 * 7 + 60000) / 8);
+    for (int i = 0; i < 100; i++)
+        answer(TASK_END, 20000, 1000);
+    CHECK(servers_reply_time(&servers, 1000) > 19900 && servers_reply_time(&servers, 1000) <= 20000);
+    servers_free(&servers);
+}
+
+static void it_halves_in_a_minute_without_any(void)
+{
+    set_up();
+    answer(TASK_OPEN, 8000, 5000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 4000), 1000); /* a clock that lags */
+    CHECK_EQ_INT(servers_reply_time(&servers, 5000 + 30000), 750);
+    CHECK_EQ_INT(servers_reply_time(&servers, 5000 + 60000), 500);
+    CHECK_EQ_INT(servers_reply_time(&servers, 5000 + 180000), 125);
+    CHECK_EQ_INT(servers_reply_time(&servers, 5000 + 63 * 60000), 0);
+    CHECK_EQ_INT(servers_reply_time(&servers, UINT64_MAX), 0);
+    answer(TASK_OPEN, 0, 5000 + 60000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 5000 + 60000), 437);
+    servers_free(&servers);
+}
+
+/* Quick answers of one kind do not hide slow ones of another, nor one server's another's. */
+static void the_slowest_counts(void)
+{
+    set_up();
+    answer(TASK_COMMAND, 80, 0);
+    answer(TASK_END, 800, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 1600, true, 0);
+    CHECK_EQ_INT(servers_reply_time(&servers, 0), 200);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    servers_took(&servers.server[2], TASK_OPEN, 0, true, 0);
+    CHECK_EQ_INT(servers_reply_time(&servers, 0), 100);
+    servers_free(&servers);
+}
+
+/* A connection that is refused at once is no quick answer; one that times out is a slow one. */
+static void no_answer_makes_it_slower_only(void)
+{
+    set_up();
+    answer(TASK_OPEN, 8000, 0);
+    servers_took(&servers.server[0], TASK_OPEN, 0, false, 0);
+    CHECK_EQ_INT(servers_reply_time(&servers, 0), 1000);
+    servers_took(&servers.server[0], TASK_OPEN, 30000, false, 0);
+    CHECK_EQ_INT(servers_reply_time(&servers, 0), (7000 + 30000) / 8);
+    servers_free(&servers);
+}
+
 static const struct test_case tests[] = {
+    TEST(an_answer_counts_an_eighth),
+    TEST(it_halves_in_a_minute_without_any),
+    TEST(the_slowest_counts),
+    TEST(no_answer_makes_it_slower_only),
     TEST(the_first_that_is_up_is_tried),
     TEST(only_a_change_is_news),
     TEST(probes_slow_down_to_their_pace),

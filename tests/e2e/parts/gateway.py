@@ -28,7 +28,8 @@ DEFAULTS = {
 # Of tests that bring no DNS: they are not about authentication, and their messages have no author.
 QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
          "dmarc": {"mode": "off"}, "lookalike": {"mode": "off"}, "impersonation": {"mode": "off"}, "attachment": {"mode": "off"},
-         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}}
+         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}, "rates": {"builtin": "no"},
+         "brownout": {"mode": "off"}}
 # What a new board has: nothing but what must be said.
 FRESH = {"server": DEFAULTS["server"], "relay": DEFAULTS["relay"]}
 

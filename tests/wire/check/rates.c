@@ -127,6 +127,7 @@ static bool is_v4(const struct endpoint *e)
     return memcmp(e->address, mapped, sizeof mapped) == 0;
 }
 
+/* Empty for the null sender, who is nobody's. */
 static void name_sender(const struct command *c, char out[256])
 {
     struct address a;
@@ -152,14 +153,17 @@ static void accept(struct list *list, const struct rate *rate, const struct sess
 {
     struct accepted *a;
     const struct command *mail = c != NULL ? mail_of(s->north, c) : NULL;
+    char sender[256] = "";
 
-    if (rate->subject == SENDER && mail == NULL)
+    if (rate->subject == SENDER && mail != NULL)
+        name_sender(mail, sender);
+    if (rate->subject == SENDER && sender[0] == '\0')
         return;
     list->item = array_grow(list->item, list->n, sizeof *list->item);
     a = &list->item[list->n++];
     *a = (struct accepted){ .time = time, .session = s, .command = c };
     if (rate->subject == SENDER)
-        name_sender(mail, a->subject);
+        memcpy(a->subject, sender, sizeof sender);
     else if (rate->subject == ADDRESS)
         name_network(client, 16, a->subject);
     else /* an IPv4 /24, an IPv6 /64 */

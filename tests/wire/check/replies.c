@@ -26,8 +26,8 @@ static const struct {
     { 252, " 2.0.0 2.1.5 2.5.0 2.5.2 " },
     { 334, " - " },
     { 354, " - " },
-    { 421, " 4.3.0 4.3.2 4.4.2 4.7.0 " },
-    { 450, " 4.7.1 " },
+    { 421, " 4.3.0 4.3.2 4.4.2 4.7.0 " },                          /* README: 4.3.2 brown-out, 4.7.0 rates */
+    { 450, " 4.7.1 " },                                            /* README: rates */
     { 451, " 4.3.0 4.3.2 4.4.1 4.4.2 4.4.3 4.7.0 4.7.1 4.7.24 " }, /* README: 4.3.x, 4.4.3, 4.7.0 */
     { 452, " 4.3.1 4.5.3 " },
     { 454, " 4.3.0 4.7.0 " }, /* out of memory at AUTH, RFC 4954 6 */
@@ -278,12 +278,23 @@ static bool is_about_sender(const struct reply *r)
            (strcmp(r->enhanced + 4, "1") == 0 || atoi(r->enhanced + 4) >= 20);
 }
 
+/* How much somebody sends is no matter of whom to: a rate refuses recipients with 450 4.7.1, the postmaster among them. Its log
+ * line stands for all of a transaction.
+ */
+static bool is_by_rate(const struct session *s, const struct reply *r)
+{
+    for (size_t i = 0; r->code == 450 && i < s->refusal_n; i++)
+        if (slice_equal(record_value(s->refusal[i], "check"), SLICE("rates")))
+            return true;
+    return false;
+}
+
 static void judge_recipient(const struct trial *t, const struct session *s, const struct command *c,
                             struct codes *codes, struct tally *tally)
 {
     struct violation *v;
 
-    if (!is_about_sender(c->reply)) {
+    if (!is_about_sender(c->reply) || is_by_rate(s, c->reply)) {
         held(tally);
         return;
     }

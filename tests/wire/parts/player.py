@@ -114,6 +114,8 @@ class Scenario:
         for word, why in CANNOT.items():
             if word in self.words():
                 return why
+        if len(self.of("client:")) > 1:
+            return "it takes clients at several addresses (tests/e2e/test_rates.py)"
         if "unknown" in self.of("back end offers:"):
             return "a gateway serves when it knows its back ends"
         if self.waits() > patience:

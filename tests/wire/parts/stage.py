@@ -27,10 +27,11 @@ BASE = (                # as in tests/scenario/world.c
     ("relay", "domains", "local.example"), ("author", "strict", "no"), ("spf", "check", "no"), ("dkim", "check", "no"),
     ("arc", "check", "no"), ("dmarc", "mode", "off"), ("attachment", "mode", "off"), ("standing", "mode", "off"),
     ("recipients", "mode", "off"), ("door", "pause", "0"), ("tarpit", "sessions", "0"), ("lookalike", "mode", "off"),
-    ("impersonation", "mode", "off"),
-    ("rdns", "mode", "off"), ("rdns", "unconfirmed", "off"), ("helo", "impostor", "off"), ("helo", "literal", "off"),
-    ("helo", "unqualified", "off"), ("helo", "unresolvable", "off"), ("helo", "mismatch", "off"), ("sender", "exists", "off"),
-    ("sender", "null_mx", "off"), ("sender", "bounces", "off"),
+    ("impersonation", "mode", "off"), ("rdns", "mode", "off"), ("rdns", "unconfirmed", "off"),
+    ("helo", "impostor", "off"), ("helo", "literal", "off"), ("helo", "unqualified", "off"),
+    ("helo", "unresolvable", "off"), ("helo", "mismatch", "off"), ("sender", "exists", "off"),
+    ("sender", "null_mx", "off"), ("sender", "bounces", "off"), ("rates", "builtin", "no"),
+    ("brownout", "mode", "off"),
     # The wire's own: no probe but the first comes in between, and the scenario, not the clock, ends a question.
     ("server", "workers", "1"), ("timeouts", "probe", "3600s"), ("dns", "timeout", "10s"), ("dns", "tries", "5"),
 )
