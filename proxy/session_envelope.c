@@ -274,6 +274,7 @@ void rcpt_judged(struct session *s, const struct verdict *v)
     } else {
         tx->route = route;
         s->pending = PENDING_RCPT;
+        south_asked(s);
         await_client(s, WAIT_BACKEND);
         if (s->backend == NULL || s->route != route || !backend_is_open(s->backend))
             south_open(s, route, 0);

@@ -14,7 +14,7 @@
 
 /* ---- whose ---- */
 
-/* Longer names are no user. With one octet of rest, base64 may say a little more than fits. */
+/* A key: section, count, per, window, subject. Longer identities are no user. */
 enum { SUBJECT_MAX = PATH_DOMAIN_MAX + 1, KEY_MAX = 64 + 12 + SUBJECT_MAX, IDENTITY_MAX = 1024 };
 
 static size_t network_subject(const struct address *client, enum rate_per per, char out[SUBJECT_MAX])
@@ -121,8 +121,8 @@ void rates_attempt(struct session *s, enum stage stage)
     const struct rate *rate = settings(s)->list.item;
 
     for (size_t i = 0; i < settings(s)->list.n; i++)
-        if (stage == AT_CONNECT || rate[i].count != RATE_CONNECTIONS) /* that one is known to all later stages */
-            s->usage[i] = usage_of(s, &rate[i], stage);
+        if (stage == AT_CONNECT || rate[i].count != RATE_CONNECTIONS || s->is_authenticated)
+            s->usage[i] = usage_of(s, &rate[i], stage); /* that of connections is known to all later stages */
 }
 
 static void happened(const struct session *s, enum rate_count count, uint64_t units)

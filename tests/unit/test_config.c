@@ -123,12 +123,12 @@ static const struct error_row error_rows[] = {
       "f:11: [certificate a] chain: \"/nonexistent/a\": expected a file that can be read: No such file or directory\n"
       "f:12: [certificate a] key: \"/dev/null\": expected a file that can be read: Invalid argument\n" },
     { "a rate by what is not known", BASE "[rate a]\ncount = connections\nper = user\n[rate b]\nper = asn\n",
-      "f:13: [rate a] per: connections have neither sender nor user; expected address, network, site or asn\n"
-      "f:15: [rate b] per: asn needs [geo] asn_database\n" },
+      "f:12: [rate a] per: connections have neither sender nor user; expected address, network, site or asn\n"
+      "f:14: [rate b] per: asn needs [geo] asn_database\n" },
     { "rates out of range", BASE "[rates]\nmemory = 1k\n[rate a]\nlimit = 0\nwindow = 999ms\n",
-      "f:12: [rates] memory: \"1k\": expected octets from 64k to 1G (k, M, G: powers of 1024)\n"
-      "f:14: [rate a] limit: \"0\": expected a number of units from 1 to 1000000000000\n"
-      "f:15: [rate a] window: \"999ms\": expected a time from 1s to 1d (ms, s, m, h, d)\n" },
+      "f:11: [rates] memory: \"1k\": expected octets from 64k to 1G (k, M, G: powers of 1024)\n"
+      "f:13: [rate a] limit: \"0\": expected a number of units from 1 to 1000000000000\n"
+      "f:14: [rate a] window: \"999ms\": expected a time from 1s to 1d (ms, s, m, h, d)\n" },
     { "slower than very slow", BASE "[brownout]\nslow = 41s\n",
       "f:10: [brownout] very_slow: must not be below slow\n" },
     { "required keys", "[server]\nhostname = mx.example.org\n[certificate a]\n[relay]\ndomains = example.org\n",
