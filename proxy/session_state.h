@@ -8,6 +8,7 @@
  * - session_deliver.c: streaming, quarantine and handing over: everything that puts message bytes south
  * - session_auth.c: AUTH, relayed line by line
  * - session_south.c: what the back end's events mean for the client
+ * - session_facts.c: where what was found out is kept
  * - session_policy.c: asking the policy and going on with its verdict
  * - session_rates.c: counting for the rates
  * - session_memory.c: what all workers remember of senders and recipients
@@ -127,7 +128,22 @@ struct transaction {
     struct verdict rcpt_verdict; /* the policy's last refusal of a recipient; its text and reason are not kept */
 };
 
-struct facts_room;
+/* Made when the first question is asked, so that sessions refused by local facts alone cost nothing; charged to the pool of
+ * messages, which bounds all of them together. Before MAIL a session has a small one: there are many that never get further.
+ */
+struct facts_room {
+    struct facts facts;
+    size_t size; /* of all this */
+    bool is_small;
+    size_t handed_out;   /* of the facts: the driver has seen those before */
+    uint64_t passes;     /* that asked something */
+    unsigned early;      /* with answers still to come */
+    uint64_t wait_since; /* ms; UINT64_MAX: nobody waits */
+    uint64_t waited;     /* ms, in the waits before */
+    bool looks_ahead;
+    enum stage ahead;    /* the stage that was decided last: what comes in goes to its checks, to ask on */
+    struct fact table[]; /* facts.max of them, then the memory for their texts */
+};
 
 struct session {
     struct session_env *env;
@@ -302,6 +318,11 @@ void auth_failed(struct session *);
 /* The mechanisms offered: configured, and offered by this back end. Returns the length. */
 size_t auth_mechanisms(const struct session *, const struct backend_caps *, char *out, size_t size);
 
+/* ---- session_facts.c ---- */
+/* Made or enlarged as the stage needs it. NULL when there is no memory for questions: everything unknown reads TEMP then. */
+struct facts *facts_room(struct session *, enum stage);
+void facts_drop(struct session *);
+
 /* ---- session_policy.c ---- */
 /* Asks the policy, and goes on with its verdict in X_judged(), at once or when the answers it needs are there. */
 void judge(struct session *, enum stage);
@@ -313,7 +334,6 @@ void policy_clock(struct session *);
 uint64_t policy_deadline(const struct session *);
 /* The end of the message was read: what its body hashes to is known. */
 void body_ended(struct session *);
-void facts_drop(struct session *);
 
 /* One pass: what went in lasts as long as what came out. */
 struct judgement {
