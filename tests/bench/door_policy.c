@@ -37,12 +37,26 @@ static void die(const char *why)
     exit(EXIT_FAILURE);
 }
 
+/* An honest sender's DNS: everything else does not exist. */
+static const struct {
+    enum ask kind;
+    struct str name, value;
+} zone[] = {
+    { ASK_MX, STR_INIT("sender.example"), STR_INIT("10 mail.sender.example") },
+    { ASK_A, STR_INIT("mail.sender.example"), STR_INIT("203.0.113.9") },
+    { ASK_PTR, STR_INIT("9.113.0.203.in-addr.arpa"), STR_INIT("mail.sender.example") },
+};
+
 static void answer(struct bench *b, const struct question *q)
 {
-    if (q->kind == ASK_GEO)
+    if (q->kind == ASK_GEO) {
         geo_answer(&b->facts, q, b->geo);
-    else
-        facts_answer(&b->facts, *q, q->kind <= ASK_PTR ? FACT_NXDOMAIN : FACT_NODATA, NULL, 0);
+        return;
+    }
+    for (size_t i = 0; i < sizeof zone / sizeof *zone; i++)
+        if (q->kind == zone[i].kind && str_eq(q->key, zone[i].name))
+            facts_answer(&b->facts, *q, FACT_OK, &zone[i].value, 1);
+    facts_answer(&b->facts, *q, q->kind <= ASK_PTR ? FACT_NXDOMAIN : FACT_NODATA, NULL, 0);
 }
 
 static void judge(struct bench *b, enum stage stage)
