@@ -84,6 +84,13 @@ static inline void test_eq_str(const char *got, size_t len, const char *want, co
         return; \
     } while (0)
 
+/* Processes that count together: qemu-user makes nothing atomic that a process with one thread does. */
+#ifdef TEST_EMULATED
+#    define NEEDS_SHARED_ATOMICS() SKIP("emulated processes have no atomics in common")
+#else
+#    define NEEDS_SHARED_ATOMICS() ((void)0)
+#endif
+
 /* clang-format off */
 #define TEST(function) { #function, function }
 #define TEST_MAIN(tests) \

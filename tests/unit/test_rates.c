@@ -232,6 +232,7 @@ static void together_they_count_each_once(void)
     struct rates *rates = rates_new(HEAD + 4 * BUCKET);
     pid_t pid[WORKERS];
 
+    NEEDS_SHARED_ATOMICS();
     start_workers(pid, rates, TEST_LESS(N), hammer);
     await_workers(pid);
     CHECK_EQ_INT(rates_read(rates, STR("key"), 60000, 1000000 + N / 20), WORKERS * TEST_LESS(N));
@@ -259,6 +260,7 @@ static void no_two_slip_through_together(void)
     pid_t pid[WORKERS];
     int too_many = 0, too_few = 0;
 
+    NEEDS_SHARED_ATOMICS();
     let_in = mmap(NULL, KEYS * sizeof *let_in, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(let_in != MAP_FAILED);
     start_workers(pid, rates, KEYS, try_to_get_in);
@@ -291,6 +293,7 @@ static void one_in_use_outlasts_a_flood(void)
     struct rates *rates = rates_new(HEAD + BUCKET);
     pid_t pid[WORKERS];
 
+    NEEDS_SHARED_ATOMICS();
     rates_add(rates, STR("key"), 60000, 1, 1000000);
     start_workers(pid, rates, TEST_LESS(N), flood);
     await_workers(pid);

@@ -153,6 +153,7 @@ static void workers_may_be_killed(void)
     pid_t pid[WORKERS];
     char room[16];
 
+    NEEDS_SHARED_ATOMICS();
     CHECK(table != NULL && done != MAP_FAILED);
     set(table, STR("all"), 1); /* before: two who add a key at once may both do it */
     for (unsigned i = 0; i < WORKERS; i++) {
