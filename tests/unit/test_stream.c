@@ -15,7 +15,7 @@
 #include "../../proxy/stream.h"
 #include "certificates.h"
 
-enum { WAIT_MS = 10000, SMALL_CHAIN = 65536 };
+enum { WAIT_MS = 60000, SMALL_CHAIN = 65536 };
 
 /* One end: a stream, what it was told, and a chain with a budget. */
 struct end {

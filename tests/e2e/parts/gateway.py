@@ -24,12 +24,13 @@ DEFAULTS = {
     "sender": {key: "off" for key in ("exists", "null_mx", "bounces")},
     # What one message leaves behind for the next.
     "standing": {"mode": "off"}, "recipients": {"mode": "off"},
+    # All clients here have one address, and are many.
+    "rates": {"builtin": "no"}, "brownout": {"mode": "off"},
 }
 # Of tests that bring no DNS: they are not about authentication, and their messages have no author.
 QUIET = {"author": {"strict": "no"}, "spf": {"check": "no"}, "dkim": {"check": "no"}, "arc": {"check": "no"},
          "dmarc": {"mode": "off"}, "lookalike": {"mode": "off"}, "impersonation": {"mode": "off"}, "attachment": {"mode": "off"},
-         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}, "rates": {"builtin": "no"},
-         "brownout": {"mode": "off"}}
+         "door": {"pause": "0"}, "tarpit": {"sessions": "0"}}
 # What a new board has: nothing but what must be said.
 FRESH = {"server": DEFAULTS["server"], "relay": DEFAULTS["relay"]}
 
