@@ -12,7 +12,7 @@ enum {
     RING = RATES_SLOTS + 1,
     SLOT_BITS = 24,
     COUNT_BITS = 64 - SLOT_BITS,
-    USED_SHIFT = 7, /* when an entry was used, in 128 ms: 24 bits of that are 24 days */
+    TIME_SHIFT = 7, /* until when an entry counts, in 128 ms: 24 bits of that are 24 days */
     RESTARTS = 16   /* an entry that was evicted so often while it was added to: the memory is far too small */
 };
 
@@ -72,10 +72,10 @@ uint64_t rates_hash(const struct rates *rates, struct str secret)
 /* ---- where and when ---- */
 
 struct spot {
-    size_t bucket; /* the first of its entries */
-    uint64_t tag;  /* in the upper bits; never 0 */
-    uint64_t slot; /* of now */
-    uint64_t used;
+    size_t bucket;       /* the first of its entries */
+    uint64_t tag;        /* in the upper bits; never 0 */
+    uint64_t slot;       /* of now */
+    uint64_t now, until; /* what is added now counts until then */
 };
 
 static struct spot spot_of(const struct rates *rates, struct str key, uint64_t window, uint64_t now)
@@ -86,7 +86,8 @@ static struct spot spot_of(const struct rates *rates, struct str key, uint64_t w
     return (struct spot){ .bucket = (size_t)(((hash >> 32) * rates->buckets) >> 32) * RATES_WAYS,
                           .tag = tag != 0 ? tag : UINT64_C(1) << SLOT_BITS,
                           .slot = now / (width > 0 ? width : 1),
-                          .used = now >> USED_SHIFT & SLOT_MASK };
+                          .now = now >> TIME_SHIFT & SLOT_MASK,
+                          .until = (now + window) >> TIME_SHIFT & SLOT_MASK };
 }
 
 static bool is_of(uint64_t owner, const struct spot *spot)
@@ -142,21 +143,21 @@ static uint64_t sum_of_all(const struct rates *rates, const struct spot *spot)
 
 /* ---- adding ---- */
 
-/* Unused before used, then the one that was used least recently. What was used ahead of now, by another worker's clock, is
- * younger than anything else.
+/* Unused before used, then the one that is over first, or has been for longest. So keys with a window of a minute, which connections
+ * make for nothing, do not push out those of an hour; among keys with one window it is the one that was used least recently.
  */
 static size_t victim_of(const uint64_t owner[RATES_WAYS], const struct spot *spot)
 {
-    uint64_t oldest = 0;
+    uint64_t longest = 0;
     size_t at = 0;
 
     for (size_t i = 0; i < RATES_WAYS; i++) {
-        uint64_t age = (spot->used - owner[i] + SLOT_MASK / 2) & SLOT_MASK; /* that of now lies in the middle */
+        uint64_t over = (spot->now - owner[i] + SLOT_MASK / 2) & SLOT_MASK; /* what is over now lies in the middle */
 
         if (owner[i] == 0)
             return i;
-        if (age > oldest) {
-            oldest = age;
+        if (over > longest) {
+            longest = over;
             at = i;
         }
     }
@@ -177,12 +178,12 @@ static struct entry *entry_for(struct rates *rates, const struct spot *spot)
                 break;
         }
         if (way < RATES_WAYS) {
-            if ((owner[way] & SLOT_MASK) != spot->used) /* whoever was faster has done the same, or evicted it */
-                atomic_compare_exchange_strong(&entry[way].owner, &owner[way], spot->tag | spot->used);
+            if ((owner[way] & SLOT_MASK) != spot->until) /* whoever was faster has done the same, or evicted it */
+                atomic_compare_exchange_strong(&entry[way].owner, &owner[way], spot->tag | spot->until);
             return &entry[way];
         }
         way = victim_of(owner, spot);
-        if (atomic_compare_exchange_strong(&entry[way].owner, &owner[way], spot->tag | spot->used))
+        if (atomic_compare_exchange_strong(&entry[way].owner, &owner[way], spot->tag | spot->until))
             return &entry[way];
     }
 }

@@ -7,14 +7,16 @@
  * added, then compared: of two workers that add at once, at least one is told of both.
  *
  * The memory is a mapping that the supervisor makes before it forks, of a fixed size. An entry is a word with its key's tag
- * and when it was used, and nine words with a slot's number and count each; every change is one compare-and-swap of one word.
+ * and until when it counts, and nine words with a slot's number and count each; every change is one compare-and-swap of one word.
  * So nobody needs a lock, and a worker that is killed at any instant leaves nothing behind but a count that is too high by
  * what it had added. A key may stand in one of eight places picked by its hash, which is keyed with a random seed: nobody
  * outside can choose keys that collide. A key that two workers entered at once stands there twice, and both are counted.
  *
- * In full places the entry that was used least recently makes room, and its counts are lost. Who can come with more keys than
- * there are entries (a network of many addresses; IPv6, where /64s are cheap) can push out others' counts and its own: the limit
- * is then too generous, nobody is refused for it. So networks are worth a limit of their own: a /48 is one key.
+ * In full places the entry that is over first makes room, and its counts are lost: of keys with one window the one that was used
+ * least recently, and before those with an hour those with a minute. So a flood of connections from ever new addresses, which costs
+ * nothing, does not wipe out what was counted for longer. Who can come with more keys of one window than there are entries (IPv6,
+ * where /64s are cheap) can still push out others' counts and its own: the limit is then too generous, nobody is refused for it. So
+ * networks are worth a limit of their own: a /48 is one key.
  *
  * Slots of an entry's former key look like slots of some other time to its new key, as their numbers are shifted by the tag:
  * nothing has to be cleared, and nothing that the new key counted can be lost to clearing. Once in 200,000 evictions an old count

@@ -179,6 +179,26 @@ static void the_oldest_makes_room(void)
     rates_free(rates);
 }
 
+/* Connections cost nothing, and make keys of a minute: those of an hour stay, however full it is. */
+static void a_flood_of_short_windows_leaves_long_ones(void)
+{
+    enum { HOURS = RATES_WAYS / 2, FLOOD = 1000 };
+    struct rates *rates = rates_new(HEAD + BUCKET);
+    char room[16];
+
+    for (unsigned i = 0; i < HOURS; i++)
+        rates_add(rates, key_of(i, room), 3600000, 30, 1000000);
+    for (unsigned i = 0; i < FLOOD; i++)
+        rates_add(rates, key_of(HOURS + i, room), 60000, 1, 1001000 + i);
+    for (unsigned i = 0; i < HOURS; i++)
+        CHECK_EQ_INT(rates_read(rates, key_of(i, room), 3600000, 1002000), 30);
+    CHECK_EQ_INT(rates_read(rates, key_of(HOURS + FLOOD - 1, room), 60000, 1002000), 1);
+    for (unsigned i = 0; i < FLOOD; i++) /* once they are over they are the first to go */
+        rates_add(rates, key_of(HOURS + i, room), 60000, 1, 1000000 + 3600000 + 450000 + i);
+    CHECK_EQ_INT(rates_read(rates, key_of(0, room), 3600000, 1000000 + 3600000 + 450000 + FLOOD), 0);
+    rates_free(rates);
+}
+
 /* Nothing is cleared when an entry goes to another key; all the same that key begins at nothing. */
 static void a_flood_leaves_no_counts_behind(void)
 {
@@ -348,6 +368,7 @@ static const struct test_case tests[] = {
     TEST(a_clock_that_lags_counts_right),
     TEST(as_large_as_it_is_made),
     TEST(the_oldest_makes_room),
+    TEST(a_flood_of_short_windows_leaves_long_ones),
     TEST(a_flood_leaves_no_counts_behind),
     TEST(together_they_count_each_once),
     TEST(no_two_slip_through_together),
