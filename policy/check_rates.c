@@ -150,9 +150,9 @@ static const struct option options[] = {
       .max = 1073741824, .help = "For counting, shared by all workers: 80 octets for each key (a client and a section), of which "
       "the one used least recently makes room. Changes with a restart only." },
     { .section = "rates", .key = "builtin", .type = OPTION_BOOL, .offset = RATES(builtin), .preset = "yes",
-      .help = "When there is no [rate] section, these are in force: connections 120 in 60s per address and 300 per network, messages "
-              "120 and recipients 600 in 60s per address, unknown recipients 30 in 1h per address. A large mail provider stays "
-              "far below them with each of its servers; a bot, or a try-out of names, does not." },
+      .help = "When there is no [rate] section, these are in force, per address, network and site: connections 120, 300 and 600 in "
+              "60s; messages 120, 360 and 720 in 60s; recipients 600, 1800 and 3600 in 60s; unknown recipients 30, 90 and 180 in 1h. "
+              "A large mail provider stays far below them; a bot, or a try-out of names, does not." },
 };
 
 static const struct option rate_rows[] = {

@@ -224,14 +224,25 @@ static bool is_receiver(struct str word)
 
 /* In force where the operator has none. Why these: a large provider's server opens some ten connections a minute to a small
  * board, and a mailing list of 600 members goes out in a minute; who tries out names is stopped after 30 in an hour, which is more
- * typing errors than a company makes.
+ * typing errors than a company makes. An IPv6 client has a /64 of addresses to change between, and often a /48 of those (ATTACKS K11):
+ * whatever an address may not have too much of, its network and site may not either. Three addresses' worth and more for a network:
+ * providers send from several servers of one.
  */
 static const struct {
     const char *name, *count, *per, *limit, *window;
 } builtin_rates[] = {
-    { "connections", "connections", "address", "120", "60s" },  { "network", "connections", "network", "300", "60s" },
-    { "messages", "messages", "address", "120", "60s" },        { "recipients", "recipients", "address", "600", "60s" },
+    { "connections", "connections", "address", "120", "60s" },
+    { "connections-network", "connections", "network", "300", "60s" },
+    { "connections-site", "connections", "site", "600", "60s" },
+    { "messages", "messages", "address", "120", "60s" },
+    { "messages-network", "messages", "network", "360", "60s" },
+    { "messages-site", "messages", "site", "720", "60s" },
+    { "recipients", "recipients", "address", "600", "60s" },
+    { "recipients-network", "recipients", "network", "1800", "60s" },
+    { "recipients-site", "recipients", "site", "3600", "60s" },
     { "harvest", "unknown_recipients", "address", "30", "1h" },
+    { "harvest-network", "unknown_recipients", "network", "90", "1h" },
+    { "harvest-site", "unknown_recipients", "site", "180", "1h" },
 };
 
 static void add_builtin_rates(struct config_reading *r)

@@ -274,7 +274,7 @@ static void rates_are_built_in(void)
         size_t n;
         const char *first;
     } inis[] = {
-        { "none", BASE, 5, "connections" },
+        { "none", BASE, 12, "connections" },
         { "his own", BASE "[rate mails]\nlimit = 7\n", 1, "mails" },
         { "not wanted", BASE "[rates]\nbuiltin = no\n", 0, "" },
     };
@@ -290,12 +290,13 @@ static void rates_are_built_in(void)
         CHECK_EQ_INT(config->policy.rates.list.n, inis[i].n);
         if (inis[i].n > 0)
             CHECK_EQ_STR(rates[0].name.p, rates[0].name.n, inis[i].first);
-        if (inis[i].n == 5) {
-            CHECK_EQ_INT(rates[4].count, RATE_UNKNOWN_RECIPIENTS);
-            CHECK_EQ_INT(rates[4].per, RATE_ADDRESS);
-            CHECK_EQ_INT(rates[4].limit, 30);
-            CHECK_EQ_INT(rates[4].window, 3600000);
-            CHECK_EQ_INT(rates[4].rule.mode, RULE_REJECT);
+        if (inis[i].n == 12) {
+            CHECK_EQ_INT(rates[9].count, RATE_UNKNOWN_RECIPIENTS);
+            CHECK_EQ_INT(rates[9].per, RATE_ADDRESS);
+            CHECK_EQ_INT(rates[9].limit, 30);
+            CHECK_EQ_INT(rates[9].window, 3600000);
+            CHECK_EQ_INT(rates[9].rule.mode, RULE_REJECT);
+            CHECK_EQ_INT(rates[11].per, RATE_SITE);
         }
         config_free(config);
     }
