@@ -57,7 +57,8 @@ static const struct option options[] = {
     RULE_ROWS("brownout", BROWNOUT(rule), "reject", "2"),
     { .section = "brownout", .key = "slow", .type = OPTION_SECONDS, .offset = BROWNOUT(slow), .preset = "15s", .min = 100,
       .max = 50000, .help = "What the mail server takes to answer, on average of its last answers (for a connection, a recipient, or a "
-      "message; the slowest of these), from which it is slow: new connections are refused with 421 but those of good standing, and "
+      "message; the slowest of these; answers that refuse do not count), or has taken while several sessions wait and nobody is "
+      "answered, from which it is slow: new connections are refused with 421 but those of good standing, and "
       "further messages of senders of bad standing with 451." },
     { .section = "brownout", .key = "very_slow", .type = OPTION_SECONDS, .offset = BROWNOUT(very_slow), .preset = "40s",
       .min = 100, .max = 55000, .help = "From here on no new connection is taken, and only senders of good standing may begin further "

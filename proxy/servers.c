@@ -121,9 +121,42 @@ void servers_took(struct server *server, enum server_task task, uint64_t ms, boo
     *pace = (struct pace){ (average * (SHARE - 1) + counted) / SHARE, now };
 }
 
+void servers_wait(struct servers *servers, uint64_t now)
+{
+    servers->waiting++;
+    servers->waiting_since += now;
+}
+
+void servers_wait_over(struct servers *servers, uint64_t since)
+{
+    servers->waiting--;
+    servers->waiting_since -= since;
+}
+
+void servers_heard(struct servers *servers, uint64_t now)
+{
+    servers->heard_at = now;
+}
+
+/* Servers that have stopped would else be slow only once the waits for them time out. It takes several sessions, and silence: a
+ * server may draw out on purpose what it is going to refuse, and goes on with others meanwhile. Waits of more than two minutes say
+ * nothing of now: they may be for connections that died with a server that is back.
+ */
+static uint64_t standstill(const struct servers *servers, uint64_t now)
+{
+    enum { WAITING_MIN = 4, LONGEST_MS = 120000 };
+    uint64_t age, time;
+
+    if (servers->waiting < WAITING_MIN)
+        return 0;
+    age = now - servers->waiting_since / servers->waiting;
+    time = age < now - servers->heard_at ? age : now - servers->heard_at;
+    return time <= LONGEST_MS ? time : 0;
+}
+
 uint64_t servers_reply_time(const struct servers *servers, uint64_t now)
 {
-    uint64_t slowest = 0;
+    uint64_t slowest = standstill(servers, now);
 
     for (size_t i = 0; i < servers->n; i++)
         for (int task = 0; task < TASKS; task++) {

@@ -38,6 +38,8 @@ struct servers {
     struct server *server; /* all servers of all routes, routes in config order */
     size_t n;
     uint64_t next_probe; /* ms: no server is due before. Moves forward when one goes down, to be looked at soon */
+    /* Sessions that wait for an answer to RCPT or to a message, and when a server last did what it was asked. */
+    uint64_t waiting, waiting_since /* sum */, heard_at; /* ms */
 };
 
 /* False without memory. */
@@ -57,7 +59,14 @@ bool servers_down(struct servers *, struct server *, const char *why, uint64_t n
 
 /* It took `ms` to answer. `is_answer` false: so long there was none; that never makes it faster. */
 void servers_took(struct server *, enum server_task, uint64_t ms, bool is_answer, uint64_t now);
-/* ms: the slowest task of the slowest server. One route's trouble is all clients': their sessions are what runs short. */
+/* A session waits, and does not any more. */
+void servers_wait(struct servers *, uint64_t now);
+void servers_wait_over(struct servers *, uint64_t since);
+/* A server did what a session asked it for. */
+void servers_heard(struct servers *, uint64_t now);
+/* ms: the slowest task of the slowest server; one route's trouble is all clients': their sessions are what runs short. While four
+ * or more sessions wait and nobody is heard, how long they have done so, if that is more (two minutes at most).
+ */
 uint64_t servers_reply_time(const struct servers *, uint64_t now);
 
 /* What every server that may get a message offers: the intersection over all routes, one server a route (the first that is

@@ -116,6 +116,7 @@ static uint64_t patience(const struct session *s, enum wait wait)
 
 void await_client(struct session *s, enum wait wait)
 {
+    south_wait_over(s);
     s->wait = wait;
     s->paused_at = 0;
     s->wait_since = s->env->now;

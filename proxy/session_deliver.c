@@ -227,6 +227,7 @@ void stream_begin(struct session *s)
 
 void deliver(struct session *s)
 {
+    south_wait(s);
     stream_begin(s);
     deliver_continue(s);
 }
@@ -243,9 +244,9 @@ void delivered(struct session *s, const struct reply *south)
     struct session_env *env = s->env;
     struct reply north = *south;
 
-    south_took(s, TASK_END, true);
     memory_delivered(s, south);
     if (south->code / 100 == 2) {
+        south_took(s, TASK_END, true);
         north.code = 250;
         env->accepted++;
         s->accepted++;

@@ -276,6 +276,7 @@ void rcpt_judged(struct session *s, const struct verdict *v)
         s->pending = PENDING_RCPT;
         south_asked(s);
         await_client(s, WAIT_BACKEND);
+        south_wait(s);
         if (s->backend == NULL || s->route != route || !backend_is_open(s->backend))
             south_open(s, route, 0);
         else if (backend_takes(s->backend))
@@ -369,7 +370,8 @@ void rcpt_answered(struct session *s, const struct reply *reply)
     }
     s->pending = PENDING_NONE;
     await_client(s, WAIT_COMMAND);
-    south_took(s, TASK_COMMAND, true);
+    if (reply->code / 100 == 2) /* what it refuses it may draw out on purpose */
+        south_took(s, TASK_COMMAND, true);
     memory_recipient_answered(s, reply);
     if (reply->code / 100 == 2) {
         remember_recipient(s);

@@ -132,6 +132,7 @@ void leave(struct session *s, const char *reason)
         return;
     tarpit_release(s);
     greeting_complete(s);
+    south_wait_over(s);
     s->wait = WAIT_NOTHING;
     if (s->end_reason[0] == '\0')
         snprintf(s->end_reason, sizeof s->end_reason, "%s", reason);

@@ -48,6 +48,24 @@ void south_took(struct session *s, enum server_task task, bool is_answer)
 
     if (server != NULL)
         servers_took(server, task, s->env->now - s->south_since, is_answer, s->env->now);
+    if (is_answer && task != TASK_OPEN)
+        servers_heard(s->env->servers, s->env->now);
+}
+
+void south_wait(struct session *s)
+{
+    if (s->waits)
+        return;
+    s->waits = true;
+    s->waits_since = s->env->now;
+    servers_wait(s->env->servers, s->waits_since);
+}
+
+void south_wait_over(struct session *s)
+{
+    if (s->waits)
+        servers_wait_over(s->env->servers, s->waits_since);
+    s->waits = false;
 }
 
 /* Connects to the next server of the route. A server known to be down is tried only when all of them are. */

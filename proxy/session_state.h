@@ -162,6 +162,8 @@ struct session {
     const struct endpoint *south_server;
     struct endpoint south_own;
     uint64_t south_since; /* ms, when what the back end is to answer was begun */
+    bool waits;           /* for its answer to RCPT or to a message */
+    uint64_t waits_since; /* ms */
     struct facts_room *facts;
     uint64_t wait_since;    /* ms, when `wait` for the client began; later where its time rested */
     uint64_t wait_deadline; /* ms, of `wait` */
@@ -289,6 +291,9 @@ void on_south(struct session *, enum backend_event);
 /* The back end was asked for something; it answered, or (`is_answer` false) did not. */
 void south_asked(struct session *);
 void south_took(struct session *, enum server_task, bool is_answer);
+/* The client waits for an answer of the back end; whatever came of it, not any more. */
+void south_wait(struct session *);
+void south_wait_over(struct session *);
 void south_short(struct session *); /* the connection failed for want of something of our own */
 
 /* ---- session_data.c ---- */

@@ -177,11 +177,40 @@ static void no_answer_makes_it_slower_only(void)
     servers_free(&servers);
 }
 
+/* Four sessions wait and nobody is heard: their mean age counts, or how long nobody was heard. */
+static void a_standstill_is_slow(void)
+{
+    set_up();
+    servers_wait(&servers, 1000);
+    servers_wait(&servers, 2000);
+    servers_wait(&servers, 3000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 100000), 0); /* three are none */
+    servers_wait(&servers, 6000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 6000), 3000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 103000), 100000);
+    servers_heard(&servers, 100000); /* it goes on with others */
+    CHECK_EQ_INT(servers_reply_time(&servers, 103000), 3000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 203000), 103000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 220000), 120000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 220001), 0); /* of connections that are dead? */
+    answer(TASK_END, 60000, 203000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 203000), 103000); /* the larger one */
+    servers_wait_over(&servers, 2000);
+    CHECK_EQ_INT(servers_reply_time(&servers, 203000), 7500);
+    servers_wait_over(&servers, 6000);
+    servers_wait_over(&servers, 1000);
+    servers_wait_over(&servers, 3000);
+    CHECK_EQ_INT(servers.waiting, 0);
+    CHECK_EQ_INT(servers.waiting_since, 0);
+    servers_free(&servers);
+}
+
 static const struct test_case tests[] = {
     TEST(an_answer_counts_an_eighth),
     TEST(it_halves_in_a_minute_without_any),
     TEST(the_slowest_counts),
     TEST(no_answer_makes_it_slower_only),
+    TEST(a_standstill_is_slow),
     TEST(the_first_that_is_up_is_tried),
     TEST(only_a_change_is_news),
     TEST(probes_slow_down_to_their_pace),
