@@ -68,6 +68,15 @@ static void tell_parts(const char *name, const struct judge_message *m)
     }
 }
 
+/* The sender can be answered; nothing else exists in the DNS. */
+static void answer(struct facts *facts, struct question q)
+{
+    const struct str mx = STR("10 mail.sender.example");
+    bool is_sender = q.kind == ASK_MX && str_eq(q.key, STR("sender.example"));
+
+    facts_answer(facts, q, is_sender ? FACT_OK : FACT_NXDOMAIN, &mx, is_sender);
+}
+
 static void tell_verdict(const struct config *config, const struct judge_message *m)
 {
     static struct judge judge;
@@ -84,7 +93,7 @@ static void tell_verdict(const struct config *config, const struct judge_message
     while (judge_run(&judge) == JUDGE_ASKS)
         for (size_t i = 0; i < judge.facts.n; i++)
             if (judge.facts.fact[i].state == FACT_UNKNOWN)
-                facts_answer(&judge.facts, judge.facts.fact[i].q, FACT_NXDOMAIN, NULL, 0);
+                answer(&judge.facts, judge.facts.fact[i].q);
     printf("verdict %s %s %.*s\n", action_name(judge.verdict.action), judge.verdict.check,
            STR_ARG(judge.verdict.reason));
     judge_end(&judge);

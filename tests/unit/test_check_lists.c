@@ -423,7 +423,7 @@ static int64_t points(void)
 
 static void scores_the_sum(void)
 {
-    struct score_list before = { .item = { { "lists", 3, STR_INIT("") } }, .n = 1 };
+    struct score_list before = { .item = { { .check = "lists", .points = 3 } }, .n = 1 };
 
     operator_says("[lists]\nmode = score\n" LISTS);
     client_is("203.0.113.9");

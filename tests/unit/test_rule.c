@@ -143,7 +143,8 @@ static void points_add_up_to_a_refusal(void)
 
 static void a_check_counts_once_in_all_stages(void)
 {
-    struct score_list before = { .item = { { "spf", 4, STR_INIT("one") }, { "else", 5, STR_INIT("x") } }, .n = 2 };
+    struct score_list before = { .item = { { .check = "spf", .points = 4 }, { .check = "else", .points = 5 } },
+                                 .n = 2 };
 
     operator_says("");
     client_is("192.0.2.7", "<a@sender.example>", "<b@local.example>");
