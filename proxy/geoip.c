@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../policy/continent.h"
 #include "mmdb_value.h"
 
 enum { NAME_ROOM = 256, PATH_ROOM_MAX = 4096, NOT_LOOKED = -1 /* no file's error: the next look is never skipped */ };
@@ -289,6 +290,18 @@ static void take_code(const struct record *record, const char *const (*path)[3],
         }
 }
 
+/* What the database does not say follows from the country. */
+static void take_continent(const struct record *record, struct geoip_origin *origin)
+{
+    struct str known;
+
+    take_code(record, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
+    if (origin->continent[0] != '\0')
+        return;
+    known = continent_of(str_of(origin->country));
+    memcpy(origin->continent, known.p, known.n);
+}
+
 static void take_number(const struct record *record, char out[11])
 {
     struct mmdb_value v;
@@ -383,7 +396,7 @@ enum geoip_state geoip_lookup(struct geoip *geo, const struct address *address, 
     country = find(&geo->database[COUNTRY], &client.any, &record);
     if (country == GEOIP_FOUND) {
         take_code(&record, country_paths, sizeof country_paths / sizeof *country_paths, origin->country);
-        take_code(&record, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
+        take_continent(&record, origin);
     }
     asn = find(&geo->database[ASN], &client.any, &record);
     if (asn == GEOIP_FOUND) {
