@@ -579,6 +579,65 @@ static void two_bad_files_are_told_once_each(void)
     end();
 }
 
+/* As an operator should not: what is mapped is there no more. */
+static void one_that_is_written_into_is_given_up(void)
+{
+    FILE *file;
+
+    begin();
+    CHECK(copy("tests/scenario/origins.mmdb", path_a));
+    use(path_a, "");
+    check_origin("203.0.113.9", "FOUND DE EU  ");
+    log_clear(log_kept);
+    CHECK(truncate(path_a, 0) == 0);
+    check_origin("203.0.113.9", "BROKEN    ");
+    check_origin("198.51.100.9", "BROKEN    ");
+    CHECK_EQ_INT(count_log("was written into while in use"), 1);
+    CHECK_EQ_INT(count_log("\n"), 2); /* and that it cannot be read */
+    CHECK_EQ_INT(count_log("stays in use"), 0);
+    later();
+    CHECK_EQ_INT(log_peek(log_kept).n, 0);
+    file = fopen(path_a, "wb");
+    CHECK(file != NULL && load("tests/scenario/origins.mmdb") > 0);
+    CHECK(fwrite(octets, 1, load("tests/scenario/origins.mmdb"), file) > 0 && fclose(file) == 0);
+    later();
+    check_origin("203.0.113.9", "FOUND DE EU  ");
+    file = fopen(path_a, "wb"); /* another one, at once */
+    CHECK(file != NULL && fwrite(octets, 1, load("tests/fuzz/corpus/geoip/v6-24"), file) > 0 && fclose(file) == 0);
+    check_origin("203.0.113.9", "NOWHERE    ");
+    check_origin("8000::1", "FOUND DE EU  ");
+    end();
+}
+
+static void a_command_gives_it_up_silently(void)
+{
+    struct geo_policy policy;
+
+    begin();
+    CHECK(copy("tests/scenario/origins.mmdb", path_a));
+    policy = (struct geo_policy){ .country_database = str_of(path_a), .refresh = REFRESH };
+    geo = geoip_open(&policy);
+    CHECK(geo != NULL);
+    check_origin("203.0.113.9", "FOUND DE EU  ");
+    CHECK(truncate(path_a, 0) == 0);
+    check_origin("203.0.113.9", "BROKEN    ");
+    end();
+}
+
+/* The old one has no name any more; who writes into the new one does it no harm. */
+static void the_one_before_outlives_what_is_written_later(void)
+{
+    begin();
+    CHECK(copy("tests/scenario/origins.mmdb", path_a));
+    use(path_a, "");
+    put(path_a, "rubbish", 7);
+    later();
+    CHECK(truncate(path_a, 3) == 0);
+    check_origin("203.0.113.9", "FOUND DE EU  ");
+    CHECK_EQ_INT(count_log("was written into"), 0);
+    end();
+}
+
 /* No folder, no name, no file, a path that is too long: told, never opened. */
 static void odd_paths_are_told(void)
 {
@@ -655,6 +714,9 @@ static const struct test_case tests[] = {
     TEST(a_broken_one_leaves_the_old_one),
     TEST(a_missing_one_is_told_once_and_used_when_it_comes),
     TEST(two_bad_files_are_told_once_each),
+    TEST(one_that_is_written_into_is_given_up),
+    TEST(a_command_gives_it_up_silently),
+    TEST(the_one_before_outlives_what_is_written_later),
     TEST(odd_paths_are_told),
     TEST(a_shortage_passes),
     TEST(paths_matter_at_the_beginning_alone),
