@@ -156,7 +156,8 @@ static const char *const missing[] = { "accept", "tempfail", NULL };
 /* clang-format off */
 static const struct option options[] = {
     { .section = "geo", .key = "country_database", .type = OPTION_TEXT, .offset = GEO(country_database),
-      .help = "A country database in MaxMind's format (.mmdb): GeoLite2-Country, DB-IP, ip-location-db. The user of the workers "
+      .help = "A country database in MaxMind's format (.mmdb): GeoLite2-Country, DB-IP, ip-location-db. Where it names no continent, "
+              "that of the country counts. The user of the workers "
               "must be able to read it, and its folder should hold nothing else: they keep it open. Replace it at any time by "
               "renaming a new file over it; never write into it. A symbolic link must be a relative one." },
     { .section = "geo", .key = "asn_database", .type = OPTION_TEXT, .offset = GEO(asn_database),

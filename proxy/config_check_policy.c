@@ -5,6 +5,7 @@
 
 #include "nearest.h"
 
+#include "../policy/continent.h"
 #include "../policy/list.h"
 
 enum { NAMES_MAX = 64 };
@@ -40,6 +41,16 @@ static void check_words(struct config_reading *r, struct config_instance *instan
                             CONFIG_QUOTED(words->item[i]), expected);
 }
 
+/* Databases may know codes that we do not; but UK is no country, and GB is. */
+static void warn_of_countries(struct config_reading *r, struct config_instance *instance, const char *key,
+                              const struct str_list *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (is_country(words->item[i]) && continent_of(words->item[i]).n == 0)
+            config_warn(r, config_line_of(instance, key), instance, key, "\"%s\" is no country of ISO 3166",
+                        CONFIG_QUOTED(words->item[i]));
+}
+
 static void check_check_name(struct config_reading *r, struct config_instance *instance, struct str word)
 {
     const char *names[NAMES_MAX], *nearest;
@@ -58,14 +69,26 @@ static void check_check_name(struct config_reading *r, struct config_instance *i
 
 /* ---- [except NAME] ---- */
 
+/* It never holds then, and mail is refused that the operator believes to be let through. */
+static void warn_without_database(struct config_reading *r, struct config_instance *instance, const char *key,
+                                  bool used, const char *database, struct str path)
+{
+    if (used && path.n == 0)
+        config_warn(r, config_line_of(instance, key), instance, key, "never holds without [geo] %s", database);
+}
+
 static void check_exception(struct config_reading *r, const struct exception *e)
 {
     struct config_instance *instance = config_instance_at(r, e);
+    const struct geo_policy *geo = &r->config->policy.geo;
 
     for (size_t i = 0; i < e->checks.n; i++)
         check_check_name(r, instance, e->checks.item[i]);
     check_words(r, instance, "countries", &e->countries, is_country, "two letters, such as DE");
+    warn_of_countries(r, instance, "countries", &e->countries);
     check_words(r, instance, "asns", &e->asns, is_asn, "the number of an autonomous system, such as AS64500");
+    warn_without_database(r, instance, "countries", e->countries.n > 0, "country_database", geo->country_database);
+    warn_without_database(r, instance, "asns", e->asns.n > 0, "asn_database", geo->asn_database);
     if (instance->errors_n == 0 && e->networks.n + e->countries.n + e->asns.n + e->senders.n + e->recipients.n == 0)
         config_complain(r, instance->line, instance, NULL,
                         "names nobody; expected networks, countries, asns, senders or recipients");
@@ -91,7 +114,7 @@ static void check_database(struct config_reading *r, const char *key, struct str
 static bool is_place(struct str word)
 {
     if (str_istarts(word, STR("continent:")))
-        return is_country(str_skip(word, 10));
+        return continent_is_known(str_skip(word, 10));
     return is_country(word) || (str_istarts(word, STR("AS")) && is_asn(word));
 }
 
@@ -102,6 +125,7 @@ static void check_places(struct config_reading *r, struct config_instance *insta
     const struct geo_policy *geo = &r->config->policy.geo;
 
     check_words(r, instance, key, places, is_place, "DE, continent:EU or AS64500");
+    warn_of_countries(r, instance, key, places);
     for (size_t i = 0; i < places->n && instance->errors_n == 0; i++) {
         bool is_system = places->item[i].n > 2 && !str_istarts(places->item[i], STR("continent:"));
 

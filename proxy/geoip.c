@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../policy/continent.h"
 #include "mmdb_value.h"
 
 enum { NAME_ROOM = 256, PATH_ROOM_MAX = 4096, NOT_LOOKED = -1 /* no file's error: the next look is never skipped */ };
@@ -29,6 +30,7 @@ struct database {
     char name[NAME_ROOM];     /* in the folder */
     int folder_error;         /* errno of opening it */
     struct identity identity; /* of the file looked at last, good or not */
+    struct identity mapped;   /* of the one in use */
     MMDB_s mmdb;
     bool is_open;
 };
@@ -130,6 +132,13 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
+/* Not renamed, but written into: what was there when it was opened is there no more. */
+static bool is_overwritten(const struct database *d, const struct identity *now)
+{
+    return d->is_open && now->error == 0 && now->device == d->mapped.device && now->inode == d->mapped.inode &&
+           !same_file(now, &d->mapped);
+}
+
 /* Opens what the path leads to now; an old database stays in use when that cannot be read. Once per file, so that the log has
  * one line for it.
  */
@@ -141,6 +150,11 @@ static void look_at(struct geoip *geo, struct database *d)
 
     if (same_file(&identity, &d->identity))
         return;
+    if (is_overwritten(d, &identity)) {
+        log_say(geo->log, LOG_WARN, "geoip", "%s %s: was written into while in use; rename a new one over it", d->what,
+                d->path);
+        close_database(d);
+    }
     d->identity = identity;
     errno = 0;
     why = open_file(d, &fresh);
@@ -155,6 +169,7 @@ static void look_at(struct geoip *geo, struct database *d)
             d->is_open ? "replaced" : "in use");
     close_database(d);
     d->mmdb = fresh;
+    d->mapped = identity;
     d->is_open = true;
 }
 
@@ -289,6 +304,18 @@ static void take_code(const struct record *record, const char *const (*path)[3],
         }
 }
 
+/* What the database does not say follows from the country. */
+static void take_continent(const struct record *record, struct geoip_origin *origin)
+{
+    struct str known;
+
+    take_code(record, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
+    if (origin->continent[0] != '\0')
+        return;
+    known = continent_of(str_of(origin->country));
+    memcpy(origin->continent, known.p, known.n);
+}
+
 static void take_number(const struct record *record, char out[11])
 {
     struct mmdb_value v;
@@ -316,13 +343,29 @@ static void take_owner(const struct record *record, char out[GEOIP_OWNER_MAX + 1
 
 /* ---- lookups ---- */
 
-static enum geoip_state find(const struct database *d, const struct sockaddr *address, struct record *record)
+/* A file that was cut short kills whoever reads on; this look leaves only a moment for that. A command looks at files once. */
+static void check_mapping(struct geoip *geo, struct database *d)
+{
+    struct identity now = identify(d);
+
+    if (!is_overwritten(d, &now))
+        return;
+    if (geo->log != NULL)
+        look_at(geo, d);
+    else
+        close_database(d);
+}
+
+static enum geoip_state find(struct geoip *geo, struct database *d, const struct sockaddr *address,
+                             struct record *record)
 {
     MMDB_lookup_result_s result;
     int error = MMDB_SUCCESS;
 
     if (d->path[0] == '\0')
         return GEOIP_NOWHERE;
+    if (d->is_open)
+        check_mapping(geo, d);
     if (!d->is_open)
         return GEOIP_BROKEN;
     result = MMDB_lookup_sockaddr(&d->mmdb, address, &error);
@@ -380,12 +423,12 @@ enum geoip_state geoip_lookup(struct geoip *geo, const struct address *address, 
 
     *origin = (struct geoip_origin){ .country = "" };
     to_socket_address(address, &client);
-    country = find(&geo->database[COUNTRY], &client.any, &record);
+    country = find(geo, &geo->database[COUNTRY], &client.any, &record);
     if (country == GEOIP_FOUND) {
         take_code(&record, country_paths, sizeof country_paths / sizeof *country_paths, origin->country);
-        take_code(&record, continent_paths, sizeof continent_paths / sizeof *continent_paths, origin->continent);
+        take_continent(&record, origin);
     }
-    asn = find(&geo->database[ASN], &client.any, &record);
+    asn = find(geo, &geo->database[ASN], &client.any, &record);
     if (asn == GEOIP_FOUND) {
         take_number(&record, origin->asn);
         take_owner(&record, origin->owner);

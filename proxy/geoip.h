@@ -3,7 +3,8 @@
  * A database is mapped into memory, not read: workers share its pages, and a look costs about a microsecond. It is replaced at
  * run time by renaming a new file over the old one, which every worker notices within `refresh`; a new one that cannot be read
  * leaves the old one in use. Never write into a mapped file or cut it short: whoever looks into what is no longer there gets
- * SIGBUS, and the worker with its sessions is lost (nothing else is; ORACLE A-12).
+ * SIGBUS, and the worker with its sessions is lost (nothing else is; ORACLE A-12). Every lookup asks first whether that was
+ * done, so that it must happen within the same few microseconds; the database then counts as missing until it can be read.
  *
  * Workers may live in an empty root, where no path leads to a file: geoip_new opens the folders of the databases before that, and
  * what lies there under the given name is opened later with the worker's own rights. So a worker keeps a way out of its root, to
@@ -52,7 +53,7 @@ void geoip_free(struct geoip *);
 /* Looks, once in `refresh`, whether a file was replaced. */
 void geoip_refresh(struct geoip *, uint64_t now);
 
-/* No I/O but of pages that are not in memory yet. */
+/* Asks for the files' state. No I/O else but of pages that are not in memory yet. */
 enum geoip_state geoip_lookup(struct geoip *, const struct address *, struct geoip_origin *);
 
 /* The answer to a question for GEO (facts.h). `geo` may be NULL: nobody knows. */

@@ -95,7 +95,7 @@ static const struct row {
     { "system denied", BOTH DENY, "OK \"\" \"\" 64501 \"\"", 550, "far: 203.0.113.9 (AS64501)" },
     { "in none of the denied", BOTH DENY, "OK DE EU 64500 x", 0, "" },
     { "a country is no continent", BOTH "[origin far]\ndeny = AS\n", "OK CN AS 64500 x", 0, "" }, /* AS: American Samoa */
-    { "a continent is no country", BOTH "[origin far]\ndeny = continent:DE\n", "OK DE EU \"\" \"\"", 0, "" },
+    { "a continent is no country", BOTH "[origin far]\ndeny = continent:SA\n", "OK SA AS \"\" \"\"", 0, "" },
     { "case", BOTH "[origin far]\ndeny = fr Continent:as as64501\n", "OK FR EU \"\" \"\"", 550, "far: 203.0.113.9 (FR, EU)" },
     { "one digit less", BOTH "[origin far]\ndeny = AS6450\n", "OK FR EU 64501 x", 0, "" },
     { "in no database, denied", BOTH DENY, "NODATA", 0, "" },
@@ -249,6 +249,7 @@ static const struct { const char *ini, *says; } mistakes[] = {
     { BOTH "[origin a]\ndeny = Germany\n", "test:19: [origin a] deny: \"Germany\": expected DE, continent:EU or AS64500" },
     { BOTH "[origin a]\nallow = D1\n", "test:19: [origin a] allow: \"D1\"" },
     { BOTH "[origin a]\nallow = DE continent:Europe\n", "\"continent:Europe\": expected" },
+    { BOTH "[origin a]\nallow = continent:XX\n", "\"continent:XX\": expected" },
     { BOTH "[origin a]\nallow = continent:\n", "\"continent:\": expected" },
     { BOTH "[origin a]\nallow = 64500\n", "\"64500\": expected" },
     { BOTH "[origin a]\nallow = AS4294967296\n", "\"AS4294967296\": expected" },
@@ -285,6 +286,34 @@ static void mistakes_are_told(void)
     }
 }
 
+/* What is good, and yet not what the operator meant. */
+/* clang-format off */
+static const struct { const char *ini, *says; } doubts[] = {
+    { BOTH "[origin a]\nallow = DE continent:EU UK\n", "test:19: [origin a] allow: warning: \"UK\" is no country of ISO 3166\n" },
+    { BOTH "[origin a]\ndeny = ru XK AN\n", "" },
+    { BOTH "[except a]\ncountries = zz\n", "test:19: [except a] countries: warning: \"zz\" is no country of ISO 3166\n" },
+    { "[except a]\ncountries = DE\n", "test:16: [except a] countries: warning: never holds without [geo] country_database\n" },
+    { "[except a]\nasns = AS1\n", "test:16: [except a] asns: warning: never holds without [geo] asn_database\n" },
+    { BOTH "[except a]\ncountries = DE\nasns = 1\n", "" },
+};
+/* clang-format on */
+
+static void doubts_are_told(void)
+{
+    for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++) {
+        char *said = NULL;
+        size_t n = 0;
+        FILE *f = open_memstream(&said, &n);
+        struct config *some = f != NULL ? read_config(doubts[i].ini, f) : NULL;
+
+        CHECK_ROW(doubts[i].ini);
+        CHECK(some != NULL && f != NULL && fclose(f) == 0);
+        CHECK_EQ_STR(said, n, doubts[i].says);
+        config_free(some);
+        free(said);
+    }
+}
+
 static void bounds_are_kept(void)
 {
     operator_says(BOTH "refresh = 1s\n[origin a]\nallow = AS4294967295\n");
@@ -301,6 +330,6 @@ static void bounds_are_kept(void)
 
 static const struct test_case tests[] = {
     TEST(judges),        TEST(says_what_it_found), TEST(hears_some_in_any_case), TEST(asks_nothing_in_vain),
-    TEST(refuses_early), TEST(mistakes_are_told),  TEST(bounds_are_kept),
+    TEST(refuses_early), TEST(mistakes_are_told),  TEST(doubts_are_told),        TEST(bounds_are_kept),
 };
 TEST_MAIN(tests)
