@@ -58,11 +58,6 @@ static struct str explain(struct pass *pass, const struct score_list *sum, int64
                         (unsigned long long)threshold, STR_ARG(score_parts(sum, pass->arena)));
 }
 
-static bool is_for_postmaster(const struct envelope *envelope)
-{
-    return envelope->rcpt != NULL ? path_is_postmaster(envelope->rcpt) : envelope->only_postmaster;
-}
-
 /* What counts for marking a message, in number and in words: all of it, or what was known while it could still be marked. */
 static const struct score_list *mark_of(const struct envelope *envelope, const struct score_list *sum)
 {
@@ -89,7 +84,7 @@ static void run(struct pass *pass)
     struct score_list *sum = arena_take(pass->arena, sizeof *sum);
     int64_t total;
 
-    if (sum == NULL || policy_is_exempt(pass->policy, pass->envelope) || is_for_postmaster(pass->envelope))
+    if (sum == NULL || policy_is_exempt(pass->policy, pass->envelope) || policy_is_for_postmaster(pass->envelope))
         return;
     score_sum(pass->envelope->scores, &pass->outcome->scores, sum);
     total = score_total(sum);

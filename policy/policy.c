@@ -217,3 +217,8 @@ bool policy_is_exempt(const struct policy *policy, const struct envelope *envelo
 {
     return envelope->is_authenticated || network_list_holds(&policy->relay.networks, &envelope->client.address);
 }
+
+bool policy_is_for_postmaster(const struct envelope *envelope)
+{
+    return envelope->rcpt != NULL ? path_is_postmaster(envelope->rcpt) : envelope->only_postmaster;
+}

@@ -532,6 +532,9 @@ bool pass_is_short(const struct pass *);
 /* Mail that goes out, of an authenticated client or one that may relay: no authentication check judges it. */
 bool policy_is_exempt(const struct policy *, const struct envelope *);
 
+/* Whether this recipient, or each one of the message, is the postmaster (RFC 5321 4.5.1, ORACLE P-10). */
+bool policy_is_for_postmaster(const struct envelope *);
+
 const char *stage_name(enum stage);
 const char *action_name(enum action);
 bool verdict_refuses(const struct verdict *); /* for now or for good */

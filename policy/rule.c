@@ -95,11 +95,6 @@ struct str pass_exception(struct pass *pass, const struct check *check)
 
 /* ---- what comes of an objection ---- */
 
-static bool is_for_postmaster(const struct envelope *envelope)
-{
-    return envelope->rcpt != NULL ? path_is_postmaster(envelope->rcpt) : envelope->only_postmaster;
-}
-
 /* Who is let through whatever is held against him, or NULL. */
 static const char *excuse(const struct pass *pass, const struct objection *o)
 {
@@ -107,7 +102,7 @@ static const char *excuse(const struct pass *pass, const struct objection *o)
         return NULL;
     if (policy_is_exempt(pass->policy, pass->envelope))
         return "exempt";
-    return is_for_postmaster(pass->envelope) ? "postmaster" : NULL;
+    return policy_is_for_postmaster(pass->envelope) ? "postmaster" : NULL;
 }
 
 static void add_score(struct pass *pass, const struct check *check, int64_t points, const struct objection *o)
