@@ -1,7 +1,5 @@
 /* What the authentication methods found out about one message: SPF, DKIM, ARC and DMARC.
  *
- * Beside them iprev, whether the client's name is its own (RFC 8601 3): it authenticates nobody, and is only told.
- *
  * Part of struct outcome. Each method's check fills in its own part and reads those of the checks before it in the table
  * (policy.c); results.h prints them. Slices point into the envelope, the message, the facts or the pass's arena.
  */
@@ -86,9 +84,8 @@ struct dmarc_result {
 };
 
 struct authentication {
-    bool is_exempt;         /* an authenticated client or one that may relay: nothing here was asked */
-    struct str author;      /* the one author domain (RFC 9989 3.2.2), canonical; empty when there is none */
-    enum auth_result iprev; /* none of the methods: pass, fail, temperror, permerror (no name), or absent */
+    bool is_exempt;    /* an authenticated client or one that may relay: nothing here was asked */
+    struct str author; /* the one author domain (RFC 9989 3.2.2), canonical; empty when there is none */
     struct spf_result helo, mail_from;
     struct dkim_result dkim[DKIM_SIGNATURES_MAX];
     size_t dkim_n;

@@ -1,8 +1,6 @@
 /* The client's own name: an address that somebody runs a mail server at has a PTR record, and the name has that address
  * ("iprev", RFC 8601 2.7.3; forward-confirmed reverse DNS). Of its names the first ten count, as in RFC 7208 5.5.
  *
- * A message that other methods were run on is told of it in its Authentication-Results.
- *
  * Asked AT_HELO, not before: nobody is asked about clients that are refused when they connect (ORACLE D-7). Judged
  * AT_RCPT. No answer is no objection (P-8). One PTR and ten address questions at most (D-1).
  */
@@ -82,12 +80,6 @@ static void judge(struct pass *pass, enum iprev result, struct str name)
     }
 }
 
-/* No PTR record is the permerror of RFC 8601 2.7.3. */
-static const enum auth_result told_as[] = {
-    [IPREV_PENDING] = AUTH_PENDING,  [IPREV_PASS] = AUTH_PASS,           [IPREV_NO_NAME] = AUTH_PERMERROR,
-    [IPREV_UNCONFIRMED] = AUTH_FAIL, [IPREV_NO_ANSWER] = AUTH_TEMPERROR,
-};
-
 static void run(struct pass *pass)
 {
     const struct rdns_policy *policy = &pass->policy->rdns;
@@ -98,11 +90,10 @@ static void run(struct pass *pass)
         policy_is_exempt(pass->policy, pass->envelope) || !list_asks_about(&pass->envelope->client.address))
         return;
     result = look_up(pass, &name);
-    pass->outcome->auth.iprev = told_as[result];
-    if (pass->stage == AT_RCPT)
-        judge(pass, result, name);
-    else
+    if (pass->stage < AT_RCPT)
         pass_look_ahead(pass);
+    else
+        judge(pass, result, name);
 }
 
 #define RDNS(field) offsetof(struct policy, rdns.field)
@@ -120,13 +111,14 @@ static const struct option options[] = {
 
 const struct check check_rdns = {
     .name = "rdns",
-    .stages = 1u << AT_HELO | 1u << AT_MAIL | 1u << AT_RCPT | 1u << AT_HEADERS | 1u << AT_END,
+    .stages = 1u << AT_HELO | 1u << AT_MAIL | 1u << AT_RCPT,
     .run = run,
     .options = options,
     .options_n = sizeof options / sizeof *options,
-    .help =
-        "Clients whose address has no name (PTR record), or none that leads back to it. mode and weight are for "
-        "those without a name. Of their names the first ten are looked at; no answer is no objection, and nobody is "
-        "asked about addresses of private networks. Authentication-Results tells of it as iprev (RFC 8601 3).",
+    .help = "Clients whose address has no name (PTR record), or none that leads back to it. mode and weight are for "
+            "those without a "
+            "name. Of their names the first ten are looked at; no answer is no objection, and nobody is asked about "
+            "addresses of "
+            "private networks.",
     .rule = RDNS(rule),
 };

@@ -337,15 +337,6 @@ static void put_client(struct report *r, const char *name)
     put_property(r, name, str_from(text, n));
 }
 
-/* RFC 8601 2.7.3 */
-static void put_iprev(struct report *r)
-{
-    if (!is_known(r->auth->iprev))
-        return;
-    begin_result(r, "iprev", r->auth->iprev);
-    put_client(r, "policy.iprev");
-}
-
 /* RFC 8617 4.1 names the set, 6.1 wants the client's address. Most mail has no chain, and nothing is said then. */
 static void put_arc(struct report *r)
 {
@@ -398,7 +389,6 @@ static void put_authentication_results(struct report *r)
     put_dkims(r);
     put_arc(r);
     put_dmarc(r);
-    put_iprev(r);
     if (!r->has_result)
         put(r->p, STR("; none"));
     end_field(r->p);
@@ -562,7 +552,6 @@ static void put_verdict(struct report *r)
 
 /* ---- all of them ---- */
 
-/* iprev alone is worth no field. */
 static bool any_method_ran(const struct authentication *auth)
 {
     return is_known(auth->mail_from.result) || is_known(auth->helo.result) || is_known(auth->arc.result) ||

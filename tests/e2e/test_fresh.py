@@ -442,7 +442,7 @@ class Check(Board):
     LINES = [r"relay +rcpt +allow_unqualified = no", r"recipients +rcpt +mode = reject, .*negative_ttl = 10m",
              r"door +connect rcpt +mode = reject, .*pause = 3s", r"author +headers end +strict = yes",
              r"helo +helo mail rcpt +impostor = reject, .*literal = score",
-             r"rdns +helo mail rcpt headers end +mode = score, weight = 3 points", r"sender +mail rcpt +exists = reject, .*null_mx = reject",
+             r"rdns +helo mail rcpt +mode = score, weight = 3 points", r"sender +mail rcpt +exists = reject, .*null_mx = reject",
              r"spf +rcpt data headers end +check = yes, fail = without-dmarc, temperror = tempfail",
              r"dmarc +headers end +mode = enforce, quarantine = tag", r"lists +connect .* mode = reject, threshold = 5 points",
              r"standing +headers end +mode = score, weight = 3 points", r"greylist +headers end +mode = off",

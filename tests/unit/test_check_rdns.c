@@ -52,41 +52,6 @@ static void confirms(void)
     }
 }
 
-/* RFC 8601 2.7.3, for the message that comes afterwards. */
-static void tells_iprev(void)
-{
-    static const struct {
-        const char *known;
-        enum auth_result result;
-    } told[] = {
-        { PTR "OK host.example\nA host.example OK 203.0.113.9\n", AUTH_PASS },
-        { PTR "OK host.example\nA host.example OK 203.0.113.8\n", AUTH_FAIL },
-        { PTR "OK host.example\n", AUTH_FAIL },
-        { PTR "OK host.example\nA host.example TEMP\n", AUTH_TEMPERROR },
-        { PTR "TEMP\n", AUTH_TEMPERROR },
-        { PTR "NXDOMAIN\n", AUTH_PERMERROR },
-        { PTR "NODATA\n", AUTH_PERMERROR },
-    };
-
-    kit_operator("[rdns]\nmode = monitor\n");
-    kit_client("203.0.113.9", "helo.example", "<a@sender.example>", "<b@local.example>");
-    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
-        CHECK_ROW(told[i].known);
-        CHECK_EQ_INT(kit_judge(&check_rdns, AT_RCPT, told[i].known, false)->code, 0);
-        for (int stage = AT_HEADERS; stage <= AT_END; stage++) {
-            kit_pass(&check_rdns, (enum stage)stage);
-            CHECK_EQ_INT(kit.outcome.auth.iprev, told[i].result);
-            CHECK(kit.outcome.decided && kit.outcome.scores.n == 0 && kit.outcome.findings == 0);
-        }
-    }
-    kit_facts("");
-    kit_pass(&check_rdns, AT_HEADERS); /* nobody waits for it */
-    CHECK(kit.outcome.decided && kit.outcome.auth.iprev == AUTH_PENDING);
-    kit_operator("[rdns]\nmode = off\nunconfirmed = off\n");
-    kit_pass(&check_rdns, AT_HEADERS);
-    CHECK(kit.outcome.questions == 0 && kit.outcome.auth.iprev == AUTH_ABSENT);
-}
-
 static void asks_for_no_more_than_ten_names(void)
 {
     kit_operator(STRICT);
@@ -186,7 +151,6 @@ static void the_postmaster_hears_them(void)
 
 static const struct test_case tests[] = {
     TEST(confirms),
-    TEST(tells_iprev),
     TEST(asks_for_no_more_than_ten_names),
     TEST(an_ipv6_client_needs_aaaa),
     TEST(asks_ahead_and_waits_at_rcpt_only),

@@ -143,25 +143,6 @@ static void reports_all_methods(void)
            "        dmarc=pass header.from=example.org policy.dmarc=reject\r\n");
 }
 
-/* RFC 8601 2.7.3; beside the others, or not at all. */
-static void the_clients_name_is_told_of(void)
-{
-    begin();
-    set_spf(AUTH_PASS);
-    auth()->iprev = AUTH_PERMERROR;
-    expect_unfolded("Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=user@example.org; dkim=none; "
-                    "iprev=permerror policy.iprev=192.0.2.1\r\n");
-    CHECK(address_parse(STR("2001:db8::1"), &envelope.client.address));
-    auth()->iprev = AUTH_PASS;
-    expect_unfolded("Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=user@example.org; dkim=none; "
-                    "iprev=pass policy.iprev=\"2001:db8::1\"\r\n");
-    auth()->iprev = AUTH_PENDING;
-    expect_unfolded("Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=user@example.org; dkim=none\r\n");
-    begin();
-    auth()->iprev = AUTH_PASS;
-    expect("");
-}
-
 static void unsigned_mail_without_records(void)
 {
     begin();
@@ -494,7 +475,6 @@ static const struct test_case tests[] = {
     TEST(says_nothing_of_what_is_off),
     TEST(says_none_where_nothing_can_be_told),
     TEST(reports_all_methods),
-    TEST(the_clients_name_is_told_of),
     TEST(unsigned_mail_without_records),
     TEST(bounces_name_the_postmaster),
     TEST(errors_tell_why),
